@@ -1,0 +1,53 @@
+"""dlcore: deep learning as pure functions.
+
+A layer is a pair of pure functions, a training run is one pure compiled function. `import dlcore` only names things.
+
+    >>> import dlcore as dl
+    >>> run = dl.fit(dl.models.softmax_regression(3), dl.data.iris(), epochs=2, batch_size=32)
+    >>> run.metrics["loss"].shape
+    (6,)
+"""
+
+from dlcore import activations, data, errors, initializers, layers, losses, metrics, models, ops, optim, train
+from dlcore._version import __version__
+from dlcore.core import Layer, compose, layer
+from dlcore.errors import CheckpointError, DataError, DlcoreError
+from dlcore.layers import conv, dense, dropout, parallel, relu, repeat, residual, serial
+from dlcore.recipe import recipe
+from dlcore.train import Run, TrainState, fit, gradient_step, make_run, supervised
+
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "DlcoreError",
+    "Layer",
+    "Run",
+    "TrainState",
+    "__version__",
+    "activations",
+    "compose",
+    "conv",
+    "data",
+    "dense",
+    "dropout",
+    "errors",
+    "fit",
+    "gradient_step",
+    "initializers",
+    "layer",
+    "layers",
+    "losses",
+    "make_run",
+    "metrics",
+    "models",
+    "ops",
+    "optim",
+    "parallel",
+    "recipe",
+    "relu",
+    "repeat",
+    "residual",
+    "serial",
+    "supervised",
+    "train",
+]

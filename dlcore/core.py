@@ -1,0 +1,370 @@
+"""Layers: pairs of pure functions, and the one general way of composing them.
+
+    init (key, *xs)                                  -> (params, state)
+    apply(params, state, *xs, key=None, train=False) -> (y, state)
+
+`init` reads only the shapes and dtypes of `xs`. `train` decides which statistics are used; a layer draws if and only
+if it gets a `key`. Params and state are nested dicts of arrays, keyed by child name; what is empty is left out.
+
+A leaf is written by hand (see `layers/_dense.py`); everything else is `compose`, which threads params, state, keys and
+`train` through a `forward` function, so that nothing else has to.
+"""
+
+import contextlib
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, ParamSpec
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import get_opaque_trace_state
+from jax.interpreters import partial_eval
+
+from dlcore.errors import suggest
+from dlcore.recipe import Value, recipe
+
+P = ParamSpec("P")
+
+
+class Plan(NamedTuple):
+    """What a layer will be for inputs of given shapes: everything but `init` holds shapes in place of arrays."""
+
+    inputs: tuple[Any, ...]
+    output: Any
+    params: Any
+    state: Any
+    init: Callable[[Any], tuple[Any, Any]]  # key -> (params, state)
+    children: Mapping[str, "Plan"] = MappingProxyType({})
+    count: int = 1  # how many times a scan runs the children
+    layer: Any = None  # the Layer that was planned
+
+
+class Layer(Value):
+    """A pair of pure functions, `init` and `apply`.
+
+    Args:
+      init: `(key, *xs) -> (params, state)`; it is given `jax.ShapeDtypeStruct`s.
+      apply: `(params, state, *xs, key=None, train=False) -> (y, state)`.
+      plan: `(*shapes) -> Plan`, by combinators in place of `init`; their `apply` takes one more keyword, `tap`, which
+        they hand on to their children.
+    """
+
+    def __init__(self, init: Any, apply: Callable[..., Any], plan: Callable[..., Plan] | None = None):
+        def plan_leaf(*inputs: Any) -> Plan:
+            def trace(key: Any, *xs: Any) -> Any:
+                params, state = init(key, *inputs)
+                return apply(params, state, *xs)[0], params, state
+
+            shapes = jax.eval_shape(trace, jax.eval_shape(lambda: jax.random.key(0)), *inputs)
+            return Plan(inputs, *shapes, lambda key: init(key, *inputs))
+
+        def init_planned(key: Any, *xs: Any) -> Any:
+            return self.plan(*xs).init(key)
+
+        def init_leaf(key: Any, *xs: Any) -> Any:
+            return init(key, *shapes_of(xs))
+
+        self._plan = plan or plan_leaf
+        self.is_combinator = plan is not None
+        # Attributes, not methods: `jax.jit(model.apply)` finds its trace again only by the very same function.
+        self.init: Callable[..., Any] = init_planned if plan else init_leaf
+        self.apply = apply
+
+    def plan(self, *xs: Any) -> Plan:
+        """Returns the shapes of everything for inputs of the shapes of `xs`, in one pass downwards."""
+        return self._plan(*shapes_of(xs))._replace(layer=self)
+
+
+def layer(factory: Callable[P, Any]) -> Callable[P, Layer]:
+    """Marks a layer factory: `recipe` for functions that return a `Layer`, or an `(init, apply)` pair.
+
+    Example:
+      >>> @layer
+      ... def scale_by(factor):
+      ...     def init(key, x): return {}, {}
+      ...     def apply(params, state, x, *, key=None, train=False): return factor * x, state
+      ...     return init, apply
+      >>> scale_by(3.0)
+      scale_by(3.0)
+      >>> scale_by(3.0).apply({}, {}, 2.0)
+      (6.0, {})
+    """
+
+    def fresh(made: Any) -> Layer:
+        # A new object even around a finished layer: `mlp((128,))` and the `serial` it is built of differ in recipe.
+        if isinstance(made, Layer):
+            copy = object.__new__(Layer)
+            copy.__dict__.update(made.__dict__)
+            copy.recipe = None
+            return copy
+        if isinstance(made, tuple) and len(made) == 2:
+            return Layer(*made)
+        raise TypeError(f"{factory.__name__} returned {made!r}; a layer factory returns a Layer or (init, apply)")
+
+    return recipe(factory, fresh)
+
+
+@layer
+def lambda_layer(function: Callable[..., Any]) -> Any:
+    """A function of arrays as a layer without parameters. Combinators make one of any function they are given.
+
+    Example:
+      >>> lambda_layer(jnp.tanh).apply({}, {}, 0.0)
+      (Array(0., dtype=float32, weak_type=True), {})
+    """
+
+    def init(key: Any, *xs: Any) -> tuple[dict, dict]:
+        return {}, {}
+
+    def apply(params: Any, state: Any, *xs: Any, key: Any = None, train: bool = False) -> tuple[Any, Any]:
+        return function(*xs), state
+
+    return init, apply
+
+
+class Call:
+    """What `forward` gets: the children as callables, by attribute or by name, and whether this is training.
+
+    `call.encoder(x)`, `call["0"](x)`, `call.train`; `call.embed.params` reads a child's parameters (for tied weights).
+    """
+
+    def __init__(self, visit: Callable[..., Any], read: Callable[[str], Any], children: Any, train: bool):
+        self._visit, self._read, self._children = visit, read, children
+        self.train = train
+
+    def __getitem__(self, name: str) -> "Child":
+        if name not in self._children:
+            raise AttributeError(f"there is no child {name!r}{suggest(name, self._children)}")
+        return Child(self._visit, self._read, name)
+
+    __getattr__ = __getitem__
+
+
+class Child(NamedTuple):
+    """A child inside `forward`: call it, or read its `params`."""
+
+    visit: Callable[..., Any]
+    read: Callable[[str], Any]
+    name: str
+
+    def __call__(self, *xs: Any) -> Any:
+        return self.visit(self.name, *xs)
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return MappingProxyType(self.read(self.name))
+
+
+@layer
+def compose(forward: Callable[..., Any], /, **children: Layer) -> Any:
+    """The general combinator: a layer from a function of its children.
+
+    `forward(call, *xs)` gets its children as callables and returns the output. A child called twice shares its
+    weights, and its state threads through the calls in order; the same layer under two names does not share.
+    Child number `i` under `name` draws from `fold_in(fold_in(key, crc32(name)), i)`, so that a new named child leaves
+    the draws of all the others as they were.
+
+    Args:
+      forward: the computation. It may be traced several times, and must not depend on the values of arrays.
+      **children: layers, or functions of arrays, by name.
+
+    Returns:
+      A layer whose params and state are dicts by child name.
+
+    Raises:
+      ValueError: for names that collide; at init, for a child that is never called, or called a second time with
+        inputs that need other parameters; in apply, for params of another model.
+
+    Example:
+      >>> from dlcore.layers import dense
+      >>> def forward(call, x):
+      ...     return x + call.out(jax.nn.relu(call.hidden(x)))
+      >>> block = compose(forward, hidden=dense(32), out=dense(8))
+      >>> params, state = block.init(jax.random.key(0), jnp.zeros((4, 8)))
+      >>> jax.tree.map(jnp.shape, params["hidden"])
+      {'bias': (32,), 'kernel': (8, 32)}
+    """
+    children = {name: as_layer(child, name) for name, child in children.items()}
+    hashes = {name_hash(name): name for name in children}
+    for name in children:
+        if hashes[name_hash(name)] != name:
+            raise ValueError(f"names {name!r} and {hashes[name_hash(name)]!r} have the same CRC-32: rename one of them")
+        if name == "train" or name.startswith("_"):
+            raise ValueError(f"child {name!r}: `train` and names that start with an underscore are taken; rename it")
+
+    def plan(*specs: Any) -> Plan:
+        plans: dict[str, Plan] = {}
+        outputs: dict[Any, Any] = {}
+
+        def visit(name: str, *xs: Any) -> Any:
+            inputs = shapes_of(xs)
+            leaves, tree = jax.tree.flatten(inputs)
+            signature = (name, tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+            if signature not in outputs:
+                with scope(name):
+                    made = children[name].plan(*inputs)
+                first = plans.setdefault(name, made)
+                if (first.params, first.state) != (made.params, made.state):
+                    raise ValueError(
+                        f"child {name!r} is called with {_say(first.inputs)} and with {_say(inputs)}, which need "
+                        f"different parameters: {_say(first.params)} and {_say(made.params)}. Use two children"
+                    )
+                outputs[signature] = made.output
+            return jax.tree.map(lambda spec: jnp.zeros(spec.shape, spec.dtype), outputs[signature])
+
+        def read(name: str) -> Any:
+            if name not in plans:
+                raise ValueError(f"the params of child {name!r} are read before its first call")
+            return jax.tree.map(lambda spec: jnp.zeros(spec.shape, spec.dtype), plans[name].params)
+
+        def trace(train: bool) -> Any:
+            return jax.eval_shape(lambda *xs: forward(Call(visit, read, children, train), *xs), *specs)
+
+        output = trace(False)
+        trace(True)  # a child that is reached only in training is initialised too
+        if never := [name for name in children if name not in plans]:
+            who = getattr(forward, "__name__", forward)
+            raise ValueError(f"child {never[0]!r} is never called by {who}: call it, or take it out")
+        plans = {name: plans[name] for name in children}
+
+        def init(key: Any) -> tuple[Any, Any]:
+            return _unzip({name: child.init(derive(key, name)) for name, child in plans.items()})
+
+        params, state = _unzip({name: (child.params, child.state) for name, child in plans.items()})
+        return Plan(specs, output, params, state, init, plans)
+
+    def apply(params: Any, state: Any, *xs: Any, key: Any = None, train: bool = False, tap: Any = None) -> Any:
+        _check_names("params", params, children)
+        _check_names("state", state, children)
+        here, calls, state = get_opaque_trace_state(), Counter(), dict(state)
+
+        def visit(name: str, *xs: Any) -> Any:
+            child, index = children[name], calls[name]
+            calls[name] += 1
+            keywords: dict[str, Any] = {"key": None if key is None else derive(key, name, index), "train": train}
+            if tap is not None and child.is_combinator:
+                keywords["tap"] = tap.at(name, index)
+            arguments = (params.get(name, {}), state.get(name, {}), *xs)
+            with scope(name):
+                if here != get_opaque_trace_state():
+                    _check_inner_call(child, arguments, keywords)
+                y, after = child.apply(*arguments, **keywords)
+            if after:
+                state[name] = after
+            return y if tap is None else tap.at(name, index).record(y)
+
+        return forward(Call(visit, lambda name: params.get(name, {}), children, train), *xs), state
+
+    return Layer(None, apply, plan)
+
+
+# --- what combinators share ----------------------------------------------------------------------------------------
+
+
+def as_layer(child: Any, name: str = "child") -> Layer:
+    """Returns a layer as it is, and a function of arrays as a `lambda_layer`."""
+    if isinstance(child, Layer):
+        return child
+    if isinstance(child, type) or getattr(child, "is_recipe", False) or not callable(child):
+        hint = f" Call it: {child.__name__}(...)" if getattr(child, "is_recipe", False) else ""
+        raise TypeError(f"{name}: expected a layer or a function of arrays, found {child!r}.{hint}")
+    return lambda_layer(child)
+
+
+def name_hash(name: str) -> int:
+    """Returns the number that stands for a child's name in its keys: CRC-32, the same in every process."""
+    return zlib.crc32(name.encode())
+
+
+def derive(key: Any, name: str, index: Any = 0) -> Any:
+    """Returns the key of call number `index` of child `name`."""
+    return jax.random.fold_in(jax.random.fold_in(key, name_hash(name)), index)
+
+
+def shapes_of(tree: Any) -> Any:
+    """Returns the tree with `jax.ShapeDtypeStruct`s in place of arrays."""
+
+    def shape_of(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(jnp.shape(x), jax.dtypes.canonicalize_dtype(_dtype(x), allow_extended_dtype=True))
+
+    return jax.tree.map(shape_of, tree)
+
+
+def expect_params(params: Any, **shapes: tuple[int, ...]) -> None:
+    """Checks a leaf's params by name and shape, so that another model's are named and not broadcast.
+
+    Raises:
+      ValueError: lists what was expected and what was found.
+    """
+    found = {name: jnp.shape(value) for name, value in params.items()}
+    if found != shapes:
+        raise ValueError(
+            f"expected params {_say(shapes)}, found {_say(found)}: the params are another "
+            "model's, or the input has another number of channels than at init"
+        )
+
+
+def expect_floating(x: Any, what: str) -> Any:
+    """Returns `x` as an array (a shape as it is), and refuses integers.
+
+    Raises:
+      TypeError: names the dtype and the repair.
+    """
+    if not jnp.issubdtype(_dtype(x), jnp.floating):
+        raise TypeError(f"{what} computes in its input's floating type, found {_dtype(x)}: x.astype('float32') first")
+    return x if isinstance(x, jax.ShapeDtypeStruct) else jnp.asarray(x)
+
+
+@contextlib.contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Names what is traced inside, for profiles, and notes the layer path on an exception that leaves."""
+    try:
+        with jax.named_scope(name):
+            yield
+    except Exception as error:
+        notes = error.__dict__.setdefault("__notes__", [])
+        place = next((i for i, note in enumerate(notes) if note.startswith("in layer ")), None)
+        if place is None:
+            error.add_note(f"in layer {name}")
+        else:
+            notes[place] = f"in layer {name}/{notes[place].removeprefix('in layer ')}"
+        raise
+
+
+def _unzip(pairs: dict[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    params, state = ({name: pair[i] for name, pair in pairs.items() if pair[i]} for i in (0, 1))
+    return params, state
+
+
+def _dtype(x: Any) -> Any:
+    return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
+
+
+def _say(tree: Any) -> str:
+    shape = lambda x: str(tuple(x.shape) if hasattr(x, "shape") else x)  # noqa: E731
+    if isinstance(tree, dict):
+        return ", ".join(f"{name} {_say(item)}" for name, item in sorted(tree.items())) or "nothing"
+    return ", ".join(shape(leaf) for leaf in jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, tuple)))
+
+
+def _check_names(what: str, given: Any, children: Mapping[str, Layer]) -> None:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{what}: expected a dict by child name, found {type(given).__name__}")
+    if unknown := [name for name in given if name not in children]:
+        raise ValueError(f"{what} hold {unknown[0]!r}, which is no child here{suggest(unknown[0], children)}")
+
+
+def _check_inner_call(child: Layer, arguments: Any, keywords: dict[str, Any]) -> None:
+    # Inside a transformation of the user's own a new state could not leave, and every lane would draw the same.
+    problem = "has state" if jax.tree.leaves(arguments[1]) else ""
+    if not problem and keywords["key"] is not None:
+        draw = jax.make_jaxpr(lambda key: child.apply(*arguments, **(keywords | {"key": key})))(keywords["key"])
+        used = partial_eval.dce_jaxpr(draw.jaxpr, [True] * len(draw.out_avals))[1]
+        problem = "draws random numbers" if any(used) else ""
+    if problem:
+        raise ValueError(
+            f"{child} {problem}, and is called inside a vmap, grad, scan or jit of your own: "
+            "use `repeat`, `recurrent` or `remat`, which thread state and keys, or transform the whole layer"
+        )

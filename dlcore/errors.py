@@ -1,0 +1,71 @@
+"""The library's own exceptions, and the hint that follows a mistyped name.
+
+A wrong call raises `ValueError` or `TypeError`, as everywhere in Python. The classes here are for what comes from
+outside the program: files and checkpoints.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CheckpointError", "DataError", "DlcoreError", "suggest"]
+
+
+class DlcoreError(Exception):
+    """Something outside the program is wrong: base of `DataError` and `CheckpointError`.
+
+    The message is one line with the path, what was expected there and what was found. The command line prints that
+    line on standard error and exits with status 2, without a traceback.
+
+    Example:
+        >>> raise DlcoreError("runs/a/metrics.npz: expected 440 steps, found 12")
+        Traceback (most recent call last):
+        dlcore.errors.DlcoreError: runs/a/metrics.npz: expected 440 steps, found 12
+    """
+
+
+class DataError(DlcoreError):
+    """A data file is missing, cut short or not what its name says; one line: path, expected, found.
+
+    Example:
+        >>> raise DataError("train-images.idx3-ubyte: expected 47040016 bytes, found 1024")
+        Traceback (most recent call last):
+        dlcore.errors.DataError: train-images.idx3-ubyte: expected 47040016 bytes, found 1024
+    """
+
+
+class CheckpointError(DlcoreError):
+    """A checkpoint is missing, damaged or of another model; one line: path, expected, found.
+
+    Example:
+        >>> raise CheckpointError("runs/a/440: expected params/0/kernel of shape (64, 128), found (64, 32)")
+        Traceback (most recent call last):
+        dlcore.errors.CheckpointError: runs/a/440: expected params/0/kernel of shape (64, 128), found (64, 32)
+    """
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown name: the nearest known name, or all of them.
+
+    Args:
+        name: what was typed.
+        known: the names that would have been accepted.
+
+    Returns:
+        `"; did you mean 'adam'?"` when a known name is near (letter case does not count), otherwise
+        `"; known names: 'adam', 'sgd'"`, and `""` when nothing is known at all.
+
+    Source: nearness is `difflib`'s ratio of matching blocks (Ratcliff and Metzener, 1988).
+
+    Example:
+        >>> suggest("adm", ["sgd", "adam"])
+        "; did you mean 'adam'?"
+        >>> suggest("rprop", ["sgd", "adam"])
+        "; known names: 'adam', 'sgd'"
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in sorted(known, reverse=True)}
+    near = difflib.get_close_matches(str(name).casefold(), by_folded, n=1)
+    if near:
+        return f"; did you mean {by_folded[near[0]]!r}?"
+    return "; known names: " + ", ".join(map(repr, sorted(by_folded.values()))) if by_folded else ""

@@ -1,0 +1,106 @@
+"""Pooling, and the layers that only change shapes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from dlcore import ops
+from dlcore.core import expect_floating, lambda_layer, layer
+
+
+@layer
+def max_pool(window: int | Sequence[int], *, strides: int | Sequence[int] | None = None, padding: Any = "VALID") -> Any:
+    """Largest value of each window, channel by channel; see `dlcore.ops.max_pool`.
+
+    Args:
+      window: size of the window, in pixels, one number or one a spatial axis.
+      strides: step between windows; the window's size by default, so that windows do not overlap.
+      padding: `"VALID"` or `"SAME"`.
+
+    Returns:
+      A layer from (B, *spatial, C) to (B, *smaller, C).
+
+    Example:
+      >>> max_pool(2).apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0].ravel()
+      Array([3.], dtype=float32)
+    """
+    return lambda_layer(lambda x: ops.max_pool(x, window, strides=strides, padding=padding))
+
+
+@layer
+def avg_pool(window: int | Sequence[int], *, strides: int | Sequence[int] | None = None, padding: Any = "VALID") -> Any:
+    """Mean of each window, channel by channel; padded places do not count. See `dlcore.ops.avg_pool`.
+
+    Args:
+      window: size of the window, in pixels, one number or one a spatial axis.
+      strides: step between windows; the window's size by default, so that windows do not overlap.
+      padding: `"VALID"` or `"SAME"`.
+
+    Returns:
+      A layer from (B, *spatial, C) to (B, *smaller, C).
+
+    Example:
+      >>> avg_pool(2).apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0].ravel()
+      Array([1.5], dtype=float32)
+    """
+    return lambda_layer(lambda x: ops.avg_pool(x, window, strides=strides, padding=padding))
+
+
+@layer
+def global_avg_pool() -> Any:
+    """Mean over all spatial axes, from (B, *spatial, C) to (B, C).
+
+    Source: Lin, Chen and Yan, 2013.
+
+    Example:
+      >>> global_avg_pool().apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0]
+      Array([[1.5]], dtype=float32)
+    """
+    return lambda_layer(ops.global_avg_pool)
+
+
+@layer
+def flatten() -> Any:
+    """Joins all axes but the first, from (B, ...) to (B, features).
+
+    Example:
+      >>> flatten().apply({}, {}, jnp.zeros((2, 3, 4)))[0].shape
+      (2, 12)
+    """
+
+    def join(x: Any) -> jax.Array:
+        if len(x.shape) < 1:
+            raise ValueError("flatten: expected x (B, ...) with a batch axis, found a scalar")
+        return jnp.reshape(x, (x.shape[0], -1))
+
+    return lambda_layer(join)
+
+
+@layer
+def resize(shape: Sequence[int], *, method: str = "bilinear") -> Any:
+    """Resizes images from (B, *spatial, C) to (B, *shape, C); shrinking is antialiased.
+
+    Args:
+      shape: new spatial sizes, in pixels.
+      method: `"nearest"`, `"bilinear"` (the default) or `"bicubic"`, as in `jax.image.resize`.
+
+    Raises:
+      TypeError: for images that are not floating.
+      ValueError: for images with another number of spatial axes, and for an unknown method.
+
+    Example:
+      >>> resize((4, 4)).apply({}, {}, jnp.ones((1, 2, 2, 3)))[0].shape
+      (1, 4, 4, 3)
+    """
+    if method not in ("nearest", "bilinear", "bicubic"):
+        raise ValueError(f"method: expected 'nearest', 'bilinear' or 'bicubic', found {method!r}")
+
+    def change(x: Any) -> jax.Array:
+        x = expect_floating(x, "resize")
+        if x.ndim != len(shape) + 2:
+            raise ValueError(f"expected x (B, *spatial, channels) with {len(shape)} spatial axes, found {x.shape}")
+        return jax.image.resize(x, (x.shape[0], *shape, x.shape[-1]), method)
+
+    return lambda_layer(change)

@@ -1,0 +1,286 @@
+"""Values that remember how they were made.
+
+A factory marked `@recipe` returns a value that knows the factory and its bound arguments. That gives the value its
+repr, its equality and a JSON form. Equal recipes are *one object* while that object lives, so whatever is cached under
+the object (a traced function, a compiled program) is found again when a notebook cell is run again.
+
+    >>> from dlcore.layers import dense
+    >>> dense(128, use_bias=False)
+    dense(128, use_bias=False)
+    >>> dense(128) is dense(features=128, use_bias=True)
+    True
+"""
+
+import functools
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
+
+import jax
+import numpy as np
+
+from dlcore.errors import DlcoreError, suggest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Recipe(NamedTuple):
+    """How a value was made: the factory, and its arguments with the defaults filled in."""
+
+    factory: Callable[..., Any]
+    bound: inspect.BoundArguments
+
+    def __repr__(self) -> str:
+        words = []
+        for parameter, value in _changed(self):
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                words += [_show(item) for item in value]
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                words += [f"{name}={_show(item)}" for name, item in value.items()]
+            elif parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY:
+                words.append(_show(value))
+            else:
+                words.append(f"{parameter.name}={_show(value)}")
+        return f"{self.factory.__name__}({', '.join(words)})"
+
+
+class Value:
+    """Base of the values that recipes make; equality is identity, because equal recipes are one object."""
+
+    recipe: Recipe | None = None
+
+    def __repr__(self) -> str:
+        return repr(self.recipe) if self.recipe else object.__repr__(self)
+
+
+class Function(Value):
+    """A pure function with a recipe: an initializer, a loss, an objective, a step."""
+
+    def __init__(self, function: Callable[..., Any]):
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+_living: WeakValueDictionary[Any, Any] = WeakValueDictionary()
+
+
+def recipe(factory: Callable[P, T], wrap: Callable[[Any], Any] = Function) -> Callable[P, T]:
+    """Marks a factory: its values know how they were made, and equal calls return one object.
+
+    Arguments are compared by value where that is safe: numbers with their type (`1`, `1.0` and `True` differ), strings,
+    dtypes, containers (which are copied), arrays by digest, and values that have a recipe. Everything else, functions
+    and tracers among it, is compared by identity.
+
+    Args:
+      factory: a function of configuration, which returns a pure function or a value that `wrap` understands.
+      wrap: makes of what `factory` returned a fresh object that can carry the recipe.
+
+    Returns:
+      The factory, with its signature.
+
+    Raises:
+      TypeError: by the factory, for arguments that it does not take; a typo in a name gets a suggestion.
+
+    Example:
+      >>> @recipe
+      ... def scaled(factor): return lambda x: factor * x
+      >>> scaled(2), scaled(2)(3), scaled(2) is scaled(2), scaled(2) is scaled(2.0)
+      (scaled(2), 6, True, False)
+    """
+    signature = inspect.signature(factory)
+
+    @functools.wraps(factory)
+    def make(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            unknown = next((name for name in kwargs if name not in signature.parameters), None)
+            hint = suggest(unknown, signature.parameters) if unknown else f"; it takes {signature}"
+            raise TypeError(f"{factory.__name__}: {error}{hint}") from None
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = _own(value)
+        key = (make, *(_key(value) for value in bound.arguments.values()))
+        anchor = _living.get(key)
+        if anchor is None:
+            value = wrap(factory(*bound.args, **bound.kwargs))
+            anchor = _anchor(value)
+            anchor.recipe = Recipe(make, bound)
+            if anchor is not value:
+                anchor.whole = value
+            anchor = _living.setdefault(key, anchor)
+        return getattr(anchor, "whole", anchor)
+
+    make.is_recipe = True  # pyright: ignore[reportFunctionMemberAccess]
+    return make
+
+
+def recipe_of(value: Any) -> Recipe | None:
+    """Returns the recipe of a value, or None where it has none (a plain function, an optax optimizer, an array)."""
+    anchor = _anchor(value)
+    # The function that anchors a pair is not the pair, and neither is a pair with one half replaced.
+    return anchor.recipe if isinstance(anchor, Value) and getattr(anchor, "whole", anchor) is value else None
+
+
+def _anchor(value: Any) -> Any:
+    # Tuples can carry neither attributes nor weak references: an optax pair is found by its update function.
+    return getattr(value, "update", value) if isinstance(value, tuple) else value
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, jax.Array | np.ndarray | np.generic) and not isinstance(value, jax.core.Tracer)
+
+
+def _own(value: Any) -> Any:
+    """Copies what the caller could still change, and writes every dtype in one way."""
+    if type(value) in (list, tuple):
+        return type(value)(_own(item) for item in value)
+    if type(value) is dict:
+        return {name: _own(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.copy()[()]  # an array without axes becomes a numpy scalar: one form for both
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return np.dtype(value)
+    if isinstance(value, type) and isinstance(getattr(value, "dtype", None), np.dtype):
+        return value.dtype  # jnp.float32 and its kin  # pyright: ignore[reportAttributeAccessIssue]
+    return value
+
+
+class _Same:
+    """A dictionary key that equals only itself: compares, and keeps alive, the very object."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def _key(value: Any) -> Any:
+    """Returns a hashable stand-in for an argument."""
+    if recipe_of(value) is not None:
+        return _Same(_anchor(value))
+    if value is None or isinstance(value, bool | int | str | bytes | np.dtype):
+        return type(value), value
+    if type(value) is float:  # not numpy's float64, which promotes otherwise
+        return float, value.hex()  # tells -0.0 from 0.0, and lets nan equal nan
+    if type(value) in (list, tuple):
+        return type(value), *(_key(item) for item in value)
+    if type(value) is dict:
+        return dict, *((_key(name), _key(item)) for name, item in value.items())
+    if _is_array(value):
+        is_key = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+        plain = np.asarray(jax.random.key_data(value) if is_key else value)
+        is_weak = getattr(value, "weak_type", False)
+        return type(value), str(value.dtype), is_weak, plain.shape, hashlib.sha256(plain.tobytes()).digest()
+    return _Same(value)
+
+
+def _changed(made: Recipe) -> list[tuple[inspect.Parameter, Any]]:
+    parameters = inspect.signature(made.factory).parameters.values()
+    pairs = [(parameter, made.bound.arguments[parameter.name]) for parameter in parameters]
+    return [(parameter, value) for parameter, value in pairs if _key(value) != _key(_own(parameter.default))]
+
+
+def _show(value: Any) -> str:
+    # JAX's own functions are objects: their repr would be an address.
+    if recipe_of(value) is None and callable(value) and isinstance(getattr(value, "__qualname__", None), str):
+        return value.__qualname__
+    if isinstance(value, np.dtype):
+        return value.name
+    if _is_array(value) and value.ndim:
+        return f"<{value.dtype}{list(value.shape)}>"
+    return repr(value)
+
+
+# --- on disk -------------------------------------------------------------------------------------------------------
+
+
+def reference(thing: Callable[..., Any]) -> str:
+    """Returns the public dotted name of a factory or function: `dlcore.layers.dense`."""
+    rooms = [part for part in thing.__module__.split(".") if not part.startswith("_")]
+    return ".".join([*rooms, thing.__qualname__])
+
+
+def to_json(value: Any) -> Any:
+    """Returns the JSON form of a value or argument; what has none is kept as its repr, for people to read.
+
+    Example:
+      >>> from dlcore.layers import dense
+      >>> to_json(dense(128, use_bias=False))
+      {'recipe': 'dlcore.layers.dense', 'arguments': {'features': 128, 'use_bias': False}}
+    """
+    made = recipe_of(value)
+    if made is not None:
+        arguments = {parameter.name: to_json(item) for parameter, item in _changed(made)}
+        return {"recipe": reference(made.factory), "arguments": arguments}
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) is list:
+        return [to_json(item) for item in value]
+    if type(value) is tuple:
+        return {"tuple": [to_json(item) for item in value]}
+    if type(value) is dict and all(isinstance(name, str) for name in value):
+        return {"dict": {name: to_json(item) for name, item in value.items()}}
+    if isinstance(value, np.dtype):
+        return {"dtype": value.name}
+    if isinstance(value, np.ndarray | np.generic) and value.size <= 4096 and value.dtype.kind in "biuf":
+        return {"array": value.tolist(), "dtype": value.dtype.name}
+    if inspect.isfunction(value) and _find(reference(value)) is value:
+        return {"function": reference(value)}
+    return {"opaque": _show(value)}
+
+
+def from_json(data: Any) -> Any:
+    """Builds a value again from `to_json`'s form. Only `dlcore.*` names are looked up; nothing is executed.
+
+    Raises:
+      DlcoreError: where the form names something outside dlcore, or something that had no JSON form.
+    """
+    if isinstance(data, list):
+        return [from_json(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    match data:
+        case {"recipe": str(name), "arguments": dict(arguments)}:
+            factory = _find(name)
+            if not getattr(factory, "is_recipe", False):
+                raise DlcoreError(f"recipe {name!r} is not one of dlcore's: build the value yourself and pass it in")
+            signature = inspect.signature(factory)
+            if unknown := [key for key in arguments if key not in signature.parameters]:
+                raise DlcoreError(f"recipe {name!r} takes no {unknown[0]!r}{suggest(unknown[0], signature.parameters)}")
+            given = inspect.BoundArguments(signature, {key: from_json(item) for key, item in arguments.items()})  # pyright: ignore[reportArgumentType]
+            given.apply_defaults()  # without them, the arguments after a missing one would be given by name
+            return factory(*given.args, **given.kwargs)
+        case {"tuple": list(items)}:
+            return tuple(from_json(item) for item in items)
+        case {"dict": dict(items)}:
+            return {name: from_json(item) for name, item in items.items()}
+        case {"dtype": str(name)}:
+            return np.dtype(name)
+        case {"array": items, "dtype": str(name)}:
+            return np.asarray(items, dtype=name)[()]
+        case {"function": str(name)} if inspect.isfunction(found := _find(name)):
+            return found
+    raise DlcoreError(f"no value can be built from {data!r}: build it yourself and pass it in")
+
+
+def _find(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    if module.split(".")[0] != "dlcore" or any(part.startswith("_") for part in name.split(".")):
+        return None
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return None
+    # What a module of ours has only imported from elsewhere is not ours.
+    return found if callable(found) and reference(found) == name else None

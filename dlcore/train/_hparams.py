@@ -1,0 +1,97 @@
+"""Hyperparameters as traced values: a new learning rate is a new argument, not a new program."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from dlcore.core import Layer
+from dlcore.errors import suggest
+from dlcore.optim import Optimizer
+from dlcore.recipe import recipe, recipe_of
+
+
+@recipe
+def from_hparams(factory: Callable[..., Any], fixed: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """An optimizer as a function of the hyperparameters: `factory(**fixed, **{name: hparams[name]})`."""
+    return lambda hparams: factory(**fixed, **{name: hparams[name] for name in names})
+
+
+def split_optimizer(optimizer: Any) -> tuple[Any, dict[str, float]]:
+    """Takes the numbers out of a `dl.optim` optimizer; any other comes back as it is.
+
+    All of them become traced values, in every kind of run: a constant and a traced decay differ in the last bit.
+    """
+    made = recipe_of(optimizer) if isinstance(optimizer, Optimizer) else None
+    if made is None:
+        return optimizer, {}
+    numbers = {k: float(v) for k, v in made.bound.arguments.items() if type(v) in (int, float)}
+    fixed = {k: v for k, v in made.bound.arguments.items() if k not in numbers}
+    return from_hparams(made.factory, fixed, tuple(numbers)), numbers
+
+
+def schedule_of(optimizer: Any) -> Callable[[Any], Any] | None:
+    """Returns the learning rate of a `dl.optim` optimizer where it is a function of the step."""
+    made = recipe_of(optimizer) if isinstance(optimizer, Optimizer) else None
+    rate = made.bound.arguments.get("learning_rate") if made else None
+    return rate if callable(rate) else None
+
+
+def is_builder(thing: Any) -> bool:
+    """Whether a thing is a function of one argument, the hyperparameters."""
+    if thing is None or isinstance(thing, Layer) or hasattr(thing, "update") or not callable(thing):
+        return False
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(thing).parameters.values()
+    return sum(p.kind in kinds and p.default is p.empty for p in parameters) == 1
+
+
+def check_hparams(given: Mapping[str, Any], known: Mapping[str, Any], builders: list[Any], strict: bool) -> dict:
+    """Returns all hyperparameters as numbers, after building everything once from the concrete values.
+
+    The factories check what they are given, so a rate out of range is refused before anything is compiled.
+
+    Args:
+      given: the user's, which win over `known`.
+      known: those of the optimizer.
+      builders: functions of the hyperparameters.
+      strict: whether a name that no builder reads is an error.
+
+    Raises:
+      TypeError: for a value that is not a number.
+      ValueError: for a name that nothing reads, and by the factories.
+    """
+    values: dict[str, Any] = dict(known)
+    for name, value in given.items():
+        if isinstance(value, bool) or jnp.ndim(value) != 0 or not jnp.issubdtype(jnp.result_type(value), jnp.number):
+            raise TypeError(f"hparams[{name!r}]: expected a number, found {value!r}; what is no number is structure")
+        values[name] = value if isinstance(value, jax.core.Tracer) else float(value)
+    read = _Recorder(values)
+    for build in builders:
+        build(read)
+    if strict and (unread := [name for name in given if name not in read.names]):
+        raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], read.names)}")
+    return values
+
+
+def as_arrays(hparams: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """Returns hyperparameters as scalars of the default floating type."""
+    return {name: jnp.asarray(value, float) for name, value in hparams.items()}
+
+
+class _Recorder(dict):
+    def __init__(self, values: dict[str, Any]):
+        super().__init__(values)
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.add(name)
+        if name not in self:
+            raise ValueError(f"hparams: {name!r} is wanted and was not given{suggest(name, self)}")
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)

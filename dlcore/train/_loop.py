@@ -1,0 +1,138 @@
+"""The host loop around the compiled chunks: evaluation, progress, early stopping, Ctrl-C."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from dlcore.train._history import History
+from dlcore.train._patience import Patience
+from dlcore.train._program import CAPACITY, Program
+from dlcore.train._progress import Silent
+from dlcore.train._run import Run
+from dlcore.train._setup import Setup
+from dlcore.train._signals import Interrupt
+from dlcore.train._state import TrainState
+
+
+class Loop:
+    """One run of `fit`: `train` to the end, then `finish`."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        programs: Program,
+        history: History,
+        show: Silent,
+        patience: Patience | None,
+        interrupt: Interrupt,
+    ):
+        self.setup, self.programs, self.history, self.show = setup, programs, history, show
+        self.patience, self.interrupt = patience, interrupt
+        self.reasons = np.full(len(history.done), "finished", object)
+        self.active = np.ones(len(history.done), bool)
+        self.compile_seconds = 0.0
+
+    def train(self, start: Callable[[], TrainState]) -> TrainState:
+        """Runs chunk after chunk, and reads the results of each while the next one runs."""
+        inputs, total = self.setup.inputs, self.setup.total
+        self.show.start(total, inputs.steps_per_epoch)
+        self._began = time.perf_counter()
+        carry, done, waiting = self._compiling(start), 0, None
+        while (total is None or done < total) and self.active.any() and not self.interrupt.requested:
+            source, k = self._next(done)
+            if not k:
+                break
+            first = done == 0
+            carry, log = self._compiling(self._chunk, carry, source, k) if first else self._chunk(carry, source, k)
+            done += k
+            evaluation = None
+            if "validation" in inputs.splits and (done % inputs.steps_per_epoch == 0 or done == total):
+                measure = (self.programs.evaluate, carry.params, carry.state, carry.hparams, inputs.arrays)
+                where = inputs.splits["validation"]
+                evaluation = self._compiling(*measure, *where)
+            if first:
+                self.show.compiled(self.compile_seconds)
+            if waiting is not None:
+                self._read(*waiting)
+            waiting = (done, log, evaluation)
+            if self.patience is not None:  # its verdict is needed before the next chunk
+                self._read(*waiting)
+                waiting = None
+                if evaluation is not None:
+                    self._judge(carry)
+        if waiting is not None:
+            self._read(*waiting)
+        if self.interrupt.requested:
+            self.reasons[self.active] = "interrupted"
+        return carry
+
+    def finish(self, carry: TrainState, lanes: str | None, schedule: Callable[[Any], Any] | None) -> Run:
+        """Takes the best weights back, measures the test split, and returns the run."""
+        setup, inputs = self.setup, self.setup.inputs
+        best = self.patience.best if self.patience is not None else None
+        params, state = best or (carry.params, carry.state)
+        metrics = self.history.metrics()
+        if "test" in inputs.splits and not self.interrupt.requested:
+            values = self.programs.evaluate(params, state, carry.hparams, inputs.arrays, *inputs.splits["test"])
+            metrics |= {f"test_{name}": np.asarray(value) for name, value in values.items()}
+        steps = np.arange(self.history.done.max())
+        rate = schedule(jnp.asarray(steps)) if schedule else setup.hparams.get("learning_rate")
+        if rate is not None:
+            metrics["learning_rate"] = np.broadcast_to(np.asarray(rate, np.float32), steps.shape)
+        return Run(
+            model=setup.model,
+            params=params,
+            state=state,
+            metrics=metrics,
+            hparams=setup.hparams,
+            stopped=self.history.squeeze(self.reasons),
+            compile_seconds=self.compile_seconds,
+            run_seconds=time.perf_counter() - self._began - self.compile_seconds,
+            final=carry,
+            data=inputs.dataset,
+            programs=self.programs,
+            lanes=lanes,
+            batch_size=setup.batch_size,
+        )
+
+    def _next(self, done: int) -> tuple[Any, int]:
+        inputs, total = self.setup.inputs, self.setup.total
+        k = CAPACITY if total is None else min(CAPACITY, total - done)
+        if inputs.stream is not None:
+            return inputs.stream.take(done, k)
+        if "validation" in inputs.splits and inputs.steps_per_epoch:
+            k = min(k, inputs.steps_per_epoch - done % inputs.steps_per_epoch)
+        return inputs.source, k
+
+    def _chunk(self, carry: TrainState, source: Any, k: int) -> Any:
+        steps = np.int32(k) if self.history.lanes is None else np.where(self.active, k, 0).astype(np.int32)
+        return self.programs.chunk(carry, source, steps)
+
+    def _compiling(self, function: Callable[..., Any], *args: Any) -> Any:
+        # Execution is asynchronous: what a call takes is tracing and compiling, and next to nothing when they are done.
+        began = time.perf_counter()
+        result = function(*args)
+        self.compile_seconds += time.perf_counter() - began
+        return result
+
+    def _read(self, done: int, log: Any, evaluation: Any) -> None:
+        values = self.history.add_chunk(log)
+        for lane in np.flatnonzero(self.active & ~self.history.finite):
+            self.reasons[lane] = f"non-finite at step {self.history.done[lane]}"
+        self.active &= self.history.finite
+        if evaluation is not None:
+            measured = self.history.add_evaluation(done, evaluation, self.active)
+            values |= {f"validation_{name}": value for name, value in measured.items()}
+        rate = self.setup.hparams.get("learning_rate")
+        self.show.update(done, values | ({"learning_rate": np.asarray(rate)} if rate is not None else {}))
+        self._last = values
+
+    def _judge(self, carry: TrainState) -> None:
+        names = {name: value for name, value in self._last.items() if name.startswith("validation_")}
+        measured = {name.removeprefix("validation_"): value for name, value in names.items()}
+        tired = self.patience.update(measured, (carry.params, carry.state))  # pyright: ignore
+        self.reasons[self.active & tired] = "patience"
+        self.active &= ~tired

@@ -1,0 +1,82 @@
+"""`make_run`: a whole training run as one pure function."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+
+from dlcore.core import derive
+from dlcore.train._chunk import NORMS, guard
+from dlcore.train._hparams import as_arrays
+from dlcore.train._objective import build_layer, build_optimizer
+from dlcore.train._setup import prepare
+from dlcore.train._state import TrainState
+
+
+@struct.dataclass
+class Result:
+    """What a run computes: a pytree.
+
+    Attributes:
+      params: the trained parameters.
+      state: the model's state.
+      opt_state: the optimizer's state.
+      metrics: arrays (steps,) by name; after a non-finite step, `finite` is false and nothing changes any more.
+    """
+
+    params: Any
+    state: Any
+    opt_state: Any
+    metrics: Any
+
+
+def make_run(model: Any, data: Any, **options: Any) -> Callable[..., Result]:
+    """Returns `run(key, hparams=None) -> Result`: training as one pure function, for `jit`, `vmap` and `grad`.
+
+    The batches, the draws and the updates are those of `fit` with the same arguments and key.
+
+    Args:
+      model: as in `fit`.
+      data: a `Dataset`, a pair (x, y) or a source; a host iterator is not a pure function.
+      **options: `loss`, `metrics`, `objective`, `optimizer`, `step`, `epochs`, `steps`, `batch_size`, `hparams`, as in
+        `fit`.
+
+    Returns:
+      A function of a JAX key and of numeric hyperparameters by name, which win over those given here.
+
+    Raises:
+      TypeError, ValueError: as `fit`; by `run`, for a hyperparameter that nothing reads.
+
+    Example:
+      >>> import dlcore as dl
+      >>> run = make_run(dl.models.linear(), (jnp.ones((8, 2)), jnp.ones((8, 1))), steps=10, batch_size=4)
+      >>> rates = jnp.array([1e-3, 1e-2, 1e-1])
+      >>> lanes = jax.jit(jax.vmap(lambda rate: run(jax.random.key(0), {"learning_rate": rate})))(rates)
+      >>> lanes.metrics["loss"].shape
+      (3, 10)
+    """
+    setup = prepare(model, data, **options)
+    if setup.inputs.stream is not None:
+        raise TypeError("data: a host iterator is not a pure function of (key, n); give arrays or a source")
+    guarded, source, total = guard(setup.step), setup.inputs.source, setup.total
+
+    def run(key: Any, hparams: Any = None) -> Result:
+        values = as_arrays(setup.hparams | dict(hparams or {}))
+        if unknown := [name for name in hparams or {} if name not in setup.hparams]:
+            raise ValueError(f"hparams: {unknown[0]!r} is not among {sorted(setup.hparams)}")
+        params, state = build_layer(setup.model, values).init(derive(key, "init"), *setup.shapes)
+        opt_state = build_optimizer(setup.optimizer, values).init(params)
+        carry = TrainState(jnp.int32(0), params, state, opt_state, key, values)
+        data_key = derive(key, "data")
+
+        def body(carry: TrainState, _: None) -> tuple[TrainState, dict[str, Any]]:
+            carry, metrics = guarded(carry, source(data_key, carry.step), False)
+            return carry, {name: value for name, value in metrics.items() if name not in NORMS}
+
+        carry, metrics = lax.scan(body, carry, length=total)
+        return Result(carry.params, carry.state, carry.opt_state, metrics)
+
+    return run

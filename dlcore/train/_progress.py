@@ -1,0 +1,141 @@
+"""What a person sees while a run goes on: a live bar in a terminal or a notebook, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Silent:
+    """What `fit` tells its display; this one shows nothing."""
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the screen in order, also after an error."""
+
+    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
+        """A run of so many steps begins, with compilation."""
+
+    def compiled(self, seconds: float) -> None:
+        """Compilation is over."""
+
+    def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        """So many steps are done; a value by name, one number a lane."""
+
+
+class Lines(Silent):
+    """One plain line at each report, at most one a second but for the first and the last."""
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        self._shown = 0.0
+
+    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
+        self._clock.start(total, steps_per_epoch)
+        print("compiling ...", flush=True)
+
+    def compiled(self, seconds: float) -> None:
+        self._clock.restart()
+        print(f"compiled in {seconds:.1f} s", flush=True)
+
+    def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        now = time.perf_counter()
+        if now - self._shown >= 1 or step == self._clock.total:
+            self._shown = now
+            parts = (self._clock.place(step), said(values), self._clock.speed(step))
+            print("  ".join(part for part in parts if part), flush=True)
+
+
+class Bar(Silent):
+    """A live bar by rich: epoch, values, steps per second, time left; compilation is told apart."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._clock = Clock()
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]}"))
+        self._bar = RichProgress(*columns, refresh_per_second=8)
+        self._task: Any = None
+
+    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
+        self._clock.start(total, steps_per_epoch)
+        self._bar.start()
+        self._task = self._bar.add_task("compiling", total=None, text="")
+
+    def compiled(self, seconds: float) -> None:
+        self._clock.restart()
+        self._bar.print(f"compiled in {seconds:.1f} s")
+        self._bar.update(self._task, total=self._clock.total, description=self._clock.place(0))
+
+    def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        text = f"{said(values)}  {self._clock.speed(step)}"
+        self._bar.update(self._task, completed=step, description=self._clock.place(step), text=text)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+class Clock:
+    """Turns a number of steps into epochs, a speed and the time that is left."""
+
+    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
+        self.total, self._per_epoch = total, steps_per_epoch
+        self.restart()
+
+    def restart(self) -> None:
+        self._began = time.perf_counter()
+
+    def place(self, step: int) -> str:
+        if not self._per_epoch:
+            return f"step {step}" + (f"/{self.total}" if self.total else "")
+        epochs = f"/{-(-self.total // self._per_epoch)}" if self.total else ""
+        return f"epoch {-(-step // self._per_epoch)}{epochs}"
+
+    def speed(self, step: int) -> str:
+        seconds = time.perf_counter() - self._began
+        if not step or seconds <= 0:
+            return ""
+        left = f"  {span((self.total - step) * seconds / step)} left" if self.total and step < self.total else ""
+        return f"{step / seconds:,.0f} steps/s{left}"
+
+
+def said(values: Mapping[str, np.ndarray]) -> str:
+    """Returns `loss 0.0123  accuracy 0.981`; over several lanes, mean and standard deviation."""
+    return "  ".join(f"{name.replace('_', ' ')} {spread(value)}" for name, value in values.items())
+
+
+def spread(value: Any) -> str:
+    """Returns a number, or the mean and the standard deviation over lanes (of those that are numbers)."""
+    value = np.asarray(value, float)
+    if value.ndim == 0 or value.size == 1:
+        return f"{float(value.reshape(())):.4g}"
+    known = value[np.isfinite(value)]
+    if not known.size:
+        return "nan"
+    return f"{known.mean():.4g} ± {known.std(ddof=1) if known.size > 1 else 0:.2g}"
+
+
+def span(seconds: float) -> str:
+    """Returns `0.8 s`, `12 s`, `3 min` or `2.5 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def make_progress(progress: bool | str | None) -> Silent:
+    """Returns a display: a bar where a person looks (a terminal, a notebook), else none, unless told.
+
+    Args:
+      progress: True for a bar, or lines where there is no terminal; "lines"; False for nothing; None decides by itself.
+    """
+    watched = sys.stdout.isatty() or "ipykernel" in sys.modules
+    if progress is None:
+        progress = watched
+    if progress == "lines" or (progress and not watched):
+        return Lines()
+    return Bar() if progress else Silent()

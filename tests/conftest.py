@@ -1,0 +1,52 @@
+"""What every test runs under: JAX on the CPU, a compile cache shared by all workers, no windows, warnings as errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+pytest_plugins = ("pytester", "tests.no_skips")
+
+# Set before anything imports JAX or matplotlib, and inherited by the processes that tests start.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("DLCORE_CACHE", "off")  # a test of the cache turns it on, in a folder of its own
+
+# Compilation makes a first example slow, so no deadline; and a run must find the same today as tomorrow.
+hypothesis.settings.register_profile(
+    "dlcore",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=30,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("dlcore")
+
+_LAYER_TESTS = Path(__file__).parent / "layers"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled programs between runs in pytest's own cache, which `pytest --cache-clear` empties."""
+    if config.cache is None:
+        return
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+@pytest.fixture(autouse=True)
+def _strict_dtype_promotion(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no layer change a dtype by promotion. Layers only: several of optax's optimizers promote by design."""
+    is_layer_test = _LAYER_TESTS in request.path.parents
+    if not is_layer_test or request.node.get_closest_marker("mixed_dtypes"):
+        yield
+        return
+    import jax
+
+    with jax.numpy_dtype_promotion("strict"):
+        yield
