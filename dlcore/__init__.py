@@ -8,11 +8,12 @@ A layer is a pair of pure functions, a training run is one pure compiled functio
     (6,)
 """
 
-from dlcore import activations, data, errors, initializers, layers, losses, metrics, models, ops, optim, train
+from dlcore import activations, data, errors, initializers, inspect, layers, losses, metrics, models, ops, optim, train
 from dlcore._version import __version__
 from dlcore.core import Layer, compose, layer
 from dlcore.errors import CheckpointError, DataError, DlcoreError
-from dlcore.layers import conv, dense, dropout, parallel, relu, repeat, residual, serial
+from dlcore.inspect import summary, tap
+from dlcore.layers import conv, dense, dropout, from_flax, parallel, relu, repeat, residual, serial
 from dlcore.recipe import recipe
 from dlcore.train import Run, TrainState, fit, gradient_step, make_run, supervised
 
@@ -32,8 +33,10 @@ __all__ = [
     "dropout",
     "errors",
     "fit",
+    "from_flax",
     "gradient_step",
     "initializers",
+    "inspect",
     "layer",
     "layers",
     "losses",
@@ -48,6 +51,8 @@ __all__ = [
     "repeat",
     "residual",
     "serial",
+    "summary",
     "supervised",
+    "tap",
     "train",
 ]

@@ -158,7 +158,7 @@ class Child(NamedTuple):
 
 
 @layer
-def compose(forward: Callable[..., Any], /, **children: Layer) -> Any:
+def compose(forward: Callable[..., Any], /, **children: Layer | Callable[..., Any]) -> Any:
     """The general combinator: a layer from a function of its children.
 
     `forward(call, *xs)` gets its children as callables and returns the output. A child called twice shares its
@@ -186,9 +186,9 @@ def compose(forward: Callable[..., Any], /, **children: Layer) -> Any:
       >>> jax.tree.map(jnp.shape, params["hidden"])
       {'bias': (32,), 'kernel': (8, 32)}
     """
-    children = {name: as_layer(child, name) for name, child in children.items()}
-    hashes = {name_hash(name): name for name in children}
-    for name in children:
+    layers = {name: as_layer(child, name) for name, child in children.items()}
+    hashes = {name_hash(name): name for name in layers}
+    for name in layers:
         if hashes[name_hash(name)] != name:
             raise ValueError(f"names {name!r} and {hashes[name_hash(name)]!r} have the same CRC-32: rename one of them")
         if name == "train" or name.startswith("_"):
@@ -204,12 +204,12 @@ def compose(forward: Callable[..., Any], /, **children: Layer) -> Any:
             signature = (name, tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
             if signature not in outputs:
                 with scope(name):
-                    made = children[name].plan(*inputs)
+                    made = layers[name].plan(*inputs)
                 first = plans.setdefault(name, made)
                 if (first.params, first.state) != (made.params, made.state):
                     raise ValueError(
                         f"child {name!r} is called with {_say(first.inputs)} and with {_say(inputs)}, which need "
-                        f"different parameters: {_say(first.params)} and {_say(made.params)}. Use two children"
+                        f"different parameters: {_say(first.params)} and {_say(made.params)}. Use two layers"
                     )
                 outputs[signature] = made.output
             return jax.tree.map(lambda spec: jnp.zeros(spec.shape, spec.dtype), outputs[signature])
@@ -220,14 +220,14 @@ def compose(forward: Callable[..., Any], /, **children: Layer) -> Any:
             return jax.tree.map(lambda spec: jnp.zeros(spec.shape, spec.dtype), plans[name].params)
 
         def trace(train: bool) -> Any:
-            return jax.eval_shape(lambda *xs: forward(Call(visit, read, children, train), *xs), *specs)
+            return jax.eval_shape(lambda *xs: forward(Call(visit, read, layers, train), *xs), *specs)
 
         output = trace(False)
         trace(True)  # a child that is reached only in training is initialised too
-        if never := [name for name in children if name not in plans]:
+        if never := [name for name in layers if name not in plans]:
             who = getattr(forward, "__name__", forward)
             raise ValueError(f"child {never[0]!r} is never called by {who}: call it, or take it out")
-        plans = {name: plans[name] for name in children}
+        plans = {name: plans[name] for name in layers}
 
         def init(key: Any) -> tuple[Any, Any]:
             return _unzip({name: child.init(derive(key, name)) for name, child in plans.items()})
@@ -236,12 +236,12 @@ def compose(forward: Callable[..., Any], /, **children: Layer) -> Any:
         return Plan(specs, output, params, state, init, plans)
 
     def apply(params: Any, state: Any, *xs: Any, key: Any = None, train: bool = False, tap: Any = None) -> Any:
-        _check_names("params", params, children)
-        _check_names("state", state, children)
+        _check_names("params", params, layers)
+        _check_names("state", state, layers)
         here, calls, state = get_opaque_trace_state(), Counter(), dict(state)
 
         def visit(name: str, *xs: Any) -> Any:
-            child, index = children[name], calls[name]
+            child, index = layers[name], calls[name]
             calls[name] += 1
             keywords: dict[str, Any] = {"key": None if key is None else derive(key, name, index), "train": train}
             if tap is not None and child.is_combinator:
@@ -255,7 +255,7 @@ def compose(forward: Callable[..., Any], /, **children: Layer) -> Any:
                 state[name] = after
             return y if tap is None else tap.at(name, index).record(y)
 
-        return forward(Call(visit, lambda name: params.get(name, {}), children, train), *xs), state
+        return forward(Call(visit, lambda name: params.get(name, {}), layers, train), *xs), state
 
     return Layer(None, apply, plan)
 

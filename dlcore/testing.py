@@ -3,11 +3,11 @@
 import contextlib
 import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.extend.random
+import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -231,35 +231,53 @@ def _no_key_is_used_twice(trial: _Trial) -> None:
             continue
         with jax.debug_key_reuse(True):
             jax.jit(program)(jax.random.key(0))  # it sees a key drawn from and split, but not two equal `fold_in`s
-        with _recorded_draws() as (implementation, drawn):
-            jax.jit(lambda key: program(key))(jax.random.key(0, impl=implementation))  # noqa: B023
-        twice = len(drawn) - len(set(drawn))
+        drawn = np.asarray(jax.jit(functools.partial(_keys_of_draws, program))(jax.random.key(0)))
+        twice = len(drawn) - len(np.unique(drawn, axis=0))
         _require(not twice, f"in {what} {twice} of {len(drawn)} draws have the key of another")
 
 
-@contextlib.contextmanager
-def _recorded_draws() -> Iterator[tuple[Any, list[bytes]]]:
-    """JAX's threefry generator, which also writes down the key of every draw, in loops and in compiled code too."""
-    drawn: list[bytes] = []
-    wrap = functools.partial(jax.random.wrap_key_data, impl="threefry2x32")
+def _keys_of_draws(program: Callable[[Any], Any], key: Any) -> Any:
+    """Returns the data of the keys of all draws of `program(key)`, (draws, 2); compiled, nothing else is run."""
+    jaxpr = jax.make_jaxpr(program)(key)
+    return jnp.concatenate([jnp.zeros((0, 2), jnp.uint32), *_run(jaxpr, [key])[1]])
 
-    def bits(data: Any, width: int, shape: tuple[int, ...]) -> jax.Array:
-        jax.debug.callback(lambda data: drawn.append(np.asarray(data).tobytes()), data)
-        return jax.random.bits(wrap(data), shape, f"uint{width}")
 
-    yield (
-        jax.extend.random.define_prng_impl(
-            key_shape=(2,),
-            seed=lambda seed: jax.random.key_data(jax.random.key(seed, impl="threefry2x32")),
-            split=lambda data, shape: jax.random.key_data(jax.random.split(wrap(data), shape)),
-            fold_in=lambda data, number: jax.random.key_data(jax.random.fold_in(wrap(data), number)),
-            random_bits=bits,
-            name="recorded",
-            tag="rec",
-        ),
-        drawn,
-    )
-    jax.effects_barrier()
+def _run(program: Any, values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Evaluates a jaxpr, and returns its results and the data of the keys that were drawn from."""
+    jaxpr, constants = (program.jaxpr, program.consts) if hasattr(program, "consts") else (program, [])
+    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *values], strict=True))
+    drawn: list[Any] = []
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, jax.extend.core.Literal) else known[variable]
+
+    for equation in jaxpr.eqns:
+        inputs = [read(variable) for variable in equation.invars]
+        inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+        if equation.primitive.name == "random_bits":
+            drawn.append(jax.random.key_data(inputs[0]).reshape(-1, 2))
+        if equation.primitive.name == "scan":
+            outputs, keys = _run_scan(equation.params, inputs)
+        elif inner is not None:  # a call: jit, remat, a function with a gradient of its own
+            outputs, keys = _run(inner, inputs)
+        else:
+            result = equation.primitive.bind(*inputs, **equation.params)
+            outputs, keys = result if equation.primitive.multiple_results else [result], []
+        known.update(zip(equation.outvars, outputs, strict=True))
+        drawn += keys
+    return [read(variable) for variable in jaxpr.outvars], drawn
+
+
+def _run_scan(params: dict[str, Any], inputs: list[Any]) -> tuple[list[Any], list[Any]]:
+    constants, rest = inputs[: params["num_consts"]], inputs[params["num_consts"] :]
+    n = params["num_carry"]
+
+    def step(carry: list[Any], xs: list[Any]) -> Any:
+        outputs, drawn = _run(params["jaxpr"], [*constants, *carry, *xs])
+        return outputs[:n], (outputs[n:], drawn)
+
+    carry, (ys, drawn) = jax.lax.scan(step, rest[:n], rest[n:], params["length"], params["reverse"])
+    return [*carry, *ys], [keys.reshape(-1, 2) for keys in drawn]
 
 
 # --- dtypes --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from dlcore.layers._conv import conv
 from dlcore.layers._dense import dense
 from dlcore.layers._dropout import dropout
 from dlcore.layers._embed import embed
+from dlcore.layers._flax import from_flax
 from dlcore.layers._norm import batch_norm, layer_norm
 from dlcore.layers._pool import avg_pool, flatten, global_avg_pool, max_pool, resize
 from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell
@@ -35,6 +36,7 @@ __all__ = [
     "elu",
     "embed",
     "flatten",
+    "from_flax",
     "frozen",
     "gelu",
     "global_avg_pool",

@@ -76,11 +76,14 @@ def by_platform(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int) 
     native = functools.partial(as_conv, windows=windows, groups=groups)
     if _patch_bytes(x, windows) > _EXAMPLE_BYTES and not 1 < groups == x.shape[-1]:
         return native(x, kernel)
+    matmul = functools.partial(as_matmul, windows=windows, groups=groups)
+
     # Differentiating `platform_dependent` makes room on every platform for the residuals of *all* branches, so under a
-    # scan accelerators would stack the CPU branch's patches. Rematerialised, its residuals are its inputs, which are
-    # kept anyway. Leaving common subexpressions to XLA spares making the patches again where that is shorter.
-    matmul = jax.checkpoint(functools.partial(as_matmul, windows=windows, groups=groups), prevent_cse=False)
-    return lax.platform_dependent(x, kernel, cpu=matmul, default=native)
+    # scan accelerators would stack the CPU branch's patches. The inner checkpoint leaves that branch no residuals but
+    # its inputs; the outer one stops a scan over a constant x from making its patches once, ahead, on every platform.
+    # Leaving common subexpressions to XLA spares making patches again where that is shorter.
+    remat = functools.partial(jax.checkpoint, prevent_cse=False)
+    return remat(functools.partial(lax.platform_dependent, cpu=remat(matmul), default=native))(x, kernel)
 
 
 _compiled = jax.jit(by_platform, static_argnames=("windows", "groups"))  # called eagerly, it is still one program

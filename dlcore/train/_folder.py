@@ -1,7 +1,6 @@
 """The folder of a run: its configuration, its metrics and the picture of its curves."""
 
 import csv
-import importlib.metadata
 import io
 import json
 import os
@@ -11,7 +10,9 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
+from dlcore._version import __version__
 from dlcore.recipe import to_json
 from dlcore.train._run import Run
 
@@ -55,7 +56,7 @@ class RunFolder:
             "compile_seconds": run.compile_seconds,
             "run_seconds": run.run_seconds,
             "results": {name: np.asarray(value, float).tolist() for name, value in run.summary().items()},
-            "versions": {name: importlib.metadata.version(name) for name in ("dlcore", "jax", "optax")},
+            "versions": {"dlcore": __version__, "jax": jax.__version__, "optax": optax.__version__},
             "device": jax.devices()[0].device_kind,
         }
         self._put("config.json", json.dumps(config, indent=2).encode())

@@ -98,7 +98,7 @@ class Clock:
 
     def speed(self, step: int) -> str:
         seconds = time.perf_counter() - self._began
-        if not step or seconds <= 0:
+        if not step or seconds < 0.2:  # too early to tell
             return ""
         left = f"  {span((self.total - step) * seconds / step)} left" if self.total and step < self.total else ""
         return f"{step / seconds:,.0f} steps/s{left}"

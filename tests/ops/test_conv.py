@@ -229,6 +229,18 @@ def test_no_patches_are_kept_for_the_backward_pass_on_accelerators(platform):
     assert IMAGES <= _largest_tensor(program) <= STEPS * IMAGES < PATCHES
 
 
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_no_patches_of_a_constant_batch_are_made_ahead_of_the_loop_on_accelerators(platform):
+    def gradient(kernel, x):
+        def step(kernel, _):
+            return kernel * (1 - jnp.mean(conv(x, kernel) ** 2)), None
+
+        return jax.grad(lambda kernel: lax.scan(step, kernel, length=STEPS)[0].sum())(kernel)
+
+    program = _lowered(gradient, platform, _normal(1, (3, 3, 3, 3)), _normal(0, (2, 8, 8, 3)))
+    assert _largest_tensor(program) <= STEPS * IMAGES
+
+
 def test_no_stacked_patches_are_kept_for_the_backward_pass_on_cpu():
     batches, kernel = _normal(0, (STEPS, 2, 8, 8, 3)), _normal(1, (3, 3, 3, 3))
     program = _lowered(_gradient_through_two_steps, "cpu", kernel, batches)
