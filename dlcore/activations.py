@@ -7,7 +7,19 @@ layers. Where JAX's own is right it is JAX's computation, under one fixed defaul
 import jax
 import jax.numpy as jnp
 
-__all__ = ["elu", "gelu", "identity", "leaky_relu", "log_softmax", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh"]
+__all__ = [
+    "elu",
+    "gelu",
+    "identity",
+    "leaky_relu",
+    "log_softmax",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]
 
 
 def identity(x: jax.Array) -> jax.Array:

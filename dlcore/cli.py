@@ -4,15 +4,12 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from dlcore.errors import DlcoreError
 
 
 def train(
-    preset: Annotated[str, tyro.conf.Positional] = "lenet5",
+    preset: str = "lenet5",
     /,
     data: str | None = None,
     optimizer: str | None = None,
@@ -77,7 +74,7 @@ def list_names() -> None:
         print("\n  ".join([title, *lines]))
 
 
-def summary(preset: Annotated[str, tyro.conf.Positional] = "lenet5", /) -> None:
+def summary(preset: str = "lenet5", /) -> None:
     """Show a preset's layers: shapes, parameters and FLOPs of one example.
 
     Args:
@@ -91,6 +88,8 @@ def summary(preset: Annotated[str, tyro.conf.Positional] = "lenet5", /) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line: exits with 2 for what the user can mend, and says it in one line."""
+    import tyro
+
     commands = {"train": train, "list": list_names, "summary": summary}
     about = "Deep learning as pure functions. Without options, `dlcore train` trains LeNet-5 on handwritten digits."
     with _one_line_errors():

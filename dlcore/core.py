@@ -10,10 +10,9 @@ A leaf is written by hand (see `layers/_dense.py`); everything else is `compose`
 `train` through a `forward` function, so that nothing else has to.
 """
 
-import contextlib
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, ParamSpec
 
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 from jax.interpreters import partial_eval
 
+from dlcore.checks import check_names, say_shapes, scope, shapes_of
 from dlcore.errors import suggest
 from dlcore.recipe import Value, recipe
 
@@ -57,8 +57,8 @@ class Layer(Value):
                 params, state = init(key, *inputs)
                 return apply(params, state, *xs)[0], params, state
 
-            shapes = jax.eval_shape(trace, jax.eval_shape(lambda: jax.random.key(0)), *inputs)
-            return Plan(inputs, *shapes, lambda key: init(key, *inputs))
+            output, params, state = jax.eval_shape(trace, jax.eval_shape(lambda: jax.random.key(0)), *inputs)
+            return Plan(inputs, output, params, state, lambda key: init(key, *inputs))
 
         def init_planned(key: Any, *xs: Any) -> Any:
             return self.plan(*xs).init(key)
@@ -142,19 +142,18 @@ class Call:
     __getattr__ = __getitem__
 
 
-class Child(NamedTuple):
+class Child:
     """A child inside `forward`: call it, or read its `params`."""
 
-    visit: Callable[..., Any]
-    read: Callable[[str], Any]
-    name: str
+    def __init__(self, visit: Callable[..., Any], read: Callable[[str], Any], name: str):
+        self._visit, self._read, self._name = visit, read, name
 
     def __call__(self, *xs: Any) -> Any:
-        return self.visit(self.name, *xs)
+        return self._visit(self._name, *xs)
 
     @property
     def params(self) -> Mapping[str, Any]:
-        return MappingProxyType(self.read(self.name))
+        return MappingProxyType(self._read(self._name))
 
 
 @layer
@@ -208,8 +207,8 @@ def compose(forward: Callable[..., Any], /, **children: Layer | Callable[..., An
                 first = plans.setdefault(name, made)
                 if (first.params, first.state) != (made.params, made.state):
                     raise ValueError(
-                        f"child {name!r} is called with {_say(first.inputs)} and with {_say(inputs)}, which need "
-                        f"different parameters: {_say(first.params)} and {_say(made.params)}. Use two layers"
+                        f"child {name!r} is called with {say_shapes(first.inputs)} and {say_shapes(inputs)}, which need "
+                        f"different parameters: {say_shapes(first.params)} and {say_shapes(made.params)}; use two children"
                     )
                 outputs[signature] = made.output
             return jax.tree.map(lambda spec: jnp.zeros(spec.shape, spec.dtype), outputs[signature])
@@ -230,14 +229,16 @@ def compose(forward: Callable[..., Any], /, **children: Layer | Callable[..., An
         plans = {name: plans[name] for name in layers}
 
         def init(key: Any) -> tuple[Any, Any]:
-            return _unzip({name: child.init(derive(key, name)) for name, child in plans.items()})
+            drawn = {name: child for name, child in plans.items() if child.params or child.state}
+            keys = derive_all(key, drawn)
+            return _unzip({name: child.init(keys[i]) for i, (name, child) in enumerate(drawn.items())})
 
         params, state = _unzip({name: (child.params, child.state) for name, child in plans.items()})
         return Plan(specs, output, params, state, init, plans)
 
     def apply(params: Any, state: Any, *xs: Any, key: Any = None, train: bool = False, tap: Any = None) -> Any:
-        _check_names("params", params, layers)
-        _check_names("state", state, layers)
+        check_names("params", params, layers)
+        check_names("state", state, layers)
         here, calls, state = get_opaque_trace_state(), Counter(), dict(state)
 
         def visit(name: str, *xs: Any) -> Any:
@@ -267,9 +268,13 @@ def as_layer(child: Any, name: str = "child") -> Layer:
     """Returns a layer as it is, and a function of arrays as a `lambda_layer`."""
     if isinstance(child, Layer):
         return child
-    if isinstance(child, type) or getattr(child, "is_recipe", False) or not callable(child):
-        hint = f" Call it: {child.__name__}(...)" if getattr(child, "is_recipe", False) else ""
-        raise TypeError(f"{name}: expected a layer or a function of arrays, found {child!r}.{hint}")
+    hint = ""
+    if getattr(child, "is_recipe", False):
+        hint = f"; call it: {child.__name__}(...)"
+    elif any(base.__module__.startswith("flax.") for base in type(child).__mro__):
+        hint = "; make a layer of it: from_flax(module)"
+    if hint or isinstance(child, type) or not callable(child):
+        raise TypeError(f"{name}: expected a layer or a function of arrays, found {child!r}{hint}")
     return lambda_layer(child)
 
 
@@ -283,77 +288,15 @@ def derive(key: Any, name: str, index: Any = 0) -> Any:
     return jax.random.fold_in(jax.random.fold_in(key, name_hash(name)), index)
 
 
-def shapes_of(tree: Any) -> Any:
-    """Returns the tree with `jax.ShapeDtypeStruct`s in place of arrays."""
-
-    def shape_of(x: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(jnp.shape(x), jax.dtypes.canonicalize_dtype(_dtype(x), allow_extended_dtype=True))
-
-    return jax.tree.map(shape_of, tree)
-
-
-def expect_params(params: Any, **shapes: tuple[int, ...]) -> None:
-    """Checks a leaf's params by name and shape, so that another model's are named and not broadcast.
-
-    Raises:
-      ValueError: lists what was expected and what was found.
-    """
-    found = {name: jnp.shape(value) for name, value in params.items()}
-    if found != shapes:
-        raise ValueError(
-            f"expected params {_say(shapes)}, found {_say(found)}: the params are another "
-            "model's, or the input has another number of channels than at init"
-        )
-
-
-def expect_floating(x: Any, what: str) -> Any:
-    """Returns `x` as an array (a shape as it is), and refuses integers.
-
-    Raises:
-      TypeError: names the dtype and the repair.
-    """
-    if not jnp.issubdtype(_dtype(x), jnp.floating):
-        raise TypeError(f"{what} computes in its input's floating type, found {_dtype(x)}: x.astype('float32') first")
-    return x if isinstance(x, jax.ShapeDtypeStruct) else jnp.asarray(x)
-
-
-@contextlib.contextmanager
-def scope(name: str) -> Iterator[None]:
-    """Names what is traced inside, for profiles, and notes the layer path on an exception that leaves."""
-    try:
-        with jax.named_scope(name):
-            yield
-    except Exception as error:
-        notes = error.__dict__.setdefault("__notes__", [])
-        place = next((i for i, note in enumerate(notes) if note.startswith("in layer ")), None)
-        if place is None:
-            error.add_note(f"in layer {name}")
-        else:
-            notes[place] = f"in layer {name}/{notes[place].removeprefix('in layer ')}"
-        raise
+def derive_all(key: Any, names: Iterable[str]) -> Any:
+    """Returns the keys of the first calls of several children, stacked: one program to compile, not one a child."""
+    hashes = jnp.array([name_hash(name) for name in names], jnp.uint32)
+    return jax.vmap(lambda number: jax.random.fold_in(jax.random.fold_in(key, number), 0))(hashes)
 
 
 def _unzip(pairs: dict[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     params, state = ({name: pair[i] for name, pair in pairs.items() if pair[i]} for i in (0, 1))
     return params, state
-
-
-def _dtype(x: Any) -> Any:
-    return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
-
-
-def _say(tree: Any) -> str:
-    shape = lambda x: str(tuple(x.shape) if hasattr(x, "shape") else x)  # noqa: E731
-    if isinstance(tree, dict):
-        return ", ".join(f"{name} {_say(item)}" for name, item in sorted(tree.items())) or "nothing"
-    return ", ".join(shape(leaf) for leaf in jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, tuple)))
-
-
-def _check_names(what: str, given: Any, children: Mapping[str, Layer]) -> None:
-    if not isinstance(given, Mapping):
-        raise TypeError(f"{what}: expected a dict by child name, found {type(given).__name__}")
-    if unknown := [name for name in given if name not in children]:
-        raise ValueError(f"{what} hold {unknown[0]!r}, which is no child here{suggest(unknown[0], children)}")
 
 
 def _check_inner_call(child: Layer, arguments: Any, keywords: dict[str, Any]) -> None:

@@ -78,8 +78,9 @@ def cross_entropy(predictions: Any, targets: Any) -> jax.Array:
       >>> cross_entropy(jnp.array([[0.0, 0.0]]), jnp.array([[0.5, 0.5]])).round(4)
       Array([0.6931], dtype=float32)
     """
+    given = targets
     logits, targets = jnp.asarray(predictions), jnp.asarray(targets)
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    logits = logits.astype(np.promote_types(logits.dtype, np.float32))
     if targets.shape == logits.shape and jnp.issubdtype(targets.dtype, jnp.floating):
         return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
     if targets.shape != logits.shape[:-1]:
@@ -90,8 +91,9 @@ def cross_entropy(predictions: Any, targets: Any) -> jax.Array:
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"cross_entropy: labels are integers, found {targets.dtype}: targets.astype('int32')")
     classes = logits.shape[-1]
-    if not isinstance(targets, jax.core.Tracer) and targets.size:
-        low, high = int(np.min(targets)), int(np.max(targets))
+    if not isinstance(given, jax.core.Tracer) and targets.size:
+        known = np.asarray(given)  # on the host: inside a trace of its own, JAX would trace these too
+        low, high = int(known.min()), int(known.max())
         if low < 0 or high >= classes:
             raise ValueError(f"cross_entropy: expected labels in [0, {classes}), found {low} to {high}")
     hit = targets[..., None] == jnp.arange(classes)  # a comparison, not a gather: its gradient needs no scatter

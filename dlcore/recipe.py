@@ -20,7 +20,9 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from dlcore.errors import DlcoreError, suggest
 
@@ -117,7 +119,7 @@ def recipe(factory: Callable[P, T], wrap: Callable[[Any], Any] = Function) -> Ca
             anchor = _living.setdefault(key, anchor)
         return getattr(anchor, "whole", anchor)
 
-    make.is_recipe = True  # pyright: ignore[reportFunctionMemberAccess]
+    make.is_recipe = True  # pyright: ignore[reportAttributeAccessIssue]
     return make
 
 
@@ -134,7 +136,7 @@ def _anchor(value: Any) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, jax.Array | np.ndarray | np.generic) and not isinstance(value, jax.core.Tracer)
+    return isinstance(value, jax.Array | np.ndarray | np.generic) and not isinstance(value, Tracer)
 
 
 def _own(value: Any) -> Any:
@@ -178,7 +180,7 @@ def _key(value: Any) -> Any:
     if type(value) is dict:
         return dict, *((_key(name), _key(item)) for name, item in value.items())
     if _is_array(value):
-        is_key = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
         plain = np.asarray(jax.random.key_data(value) if is_key else value)
         is_weak = getattr(value, "weak_type", False)
         return type(value), str(value.dtype), is_weak, plain.shape, hashlib.sha256(plain.tobytes()).digest()
@@ -265,10 +267,10 @@ def from_json(data: Any) -> Any:
             return tuple(from_json(item) for item in items)
         case {"dict": dict(items)}:
             return {name: from_json(item) for name, item in items.items()}
+        case {"array": items, "dtype": str(name)}:  # before the dtype alone, which would match it too
+            return np.asarray(items, dtype=name)[()]
         case {"dtype": str(name)}:
             return np.dtype(name)
-        case {"array": items, "dtype": str(name)}:
-            return np.asarray(items, dtype=name)[()]
         case {"function": str(name)} if inspect.isfunction(found := _find(name)):
             return found
     raise DlcoreError(f"no value can be built from {data!r}: build it yourself and pass it in")

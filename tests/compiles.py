@@ -47,7 +47,7 @@ class Compiles:
     def _count(self, event: str, **_: Any) -> None:
         self._events[event] += 1
 
-    def _count_duration(self, event: str, duration: float, **details: Any) -> None:
+    def _count_duration(self, event: str, duration_secs: float, **details: Any) -> None:
         self._events[event] += 1
         for kind, name in zip(self.names, (_TRACE, _LOWER, _COMPILE), strict=True):
             if event == name:
@@ -58,9 +58,9 @@ class Compiles:
 def counting() -> Iterator[Compiles]:
     """Counts while entered.
 
-        with counting() as compiles:
-            fit(...)
-        assert compiles.backend == 0, compiles
+    with counting() as compiles:
+        fit(...)
+    assert compiles.backend == 0, compiles
     """
     found = Compiles()
     jax.monitoring.register_event_listener(found._count)

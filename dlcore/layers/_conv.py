@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlcore.core import expect_floating, expect_params, layer
+from dlcore.checks import expect_floating, expect_params, expect_positive
+from dlcore.core import layer
 from dlcore.initializers import Initializer, lecun_normal, zeros
 from dlcore.ops import conv as convolve
 
@@ -57,7 +58,8 @@ def conv(
       >>> conv(6, 5, padding="VALID").apply(params, state, jnp.zeros((2, 28, 28, 1)))[0].shape
       (2, 24, 24, 6)
     """
-    if features < 1 or groups < 1 or features % groups:
+    expect_positive(features=features, groups=groups)
+    if features % groups:
         raise ValueError(f"features, groups: expected features a multiple of groups, found {features} and {groups}")
 
     def shapes(x: Any) -> dict[str, tuple[int, ...]]:

@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlcore.core import expect_floating, expect_params, layer
+from dlcore.checks import expect_floating, expect_params, expect_positive
+from dlcore.core import layer
 from dlcore.initializers import Initializer, lecun_normal, zeros
 
 
@@ -40,8 +41,7 @@ def dense(
       >>> params["kernel"].shape, dense(3).apply(params, state, jnp.zeros((2, 4)))[0].shape
       ((4, 3), (2, 3))
     """
-    if features < 1:
-        raise ValueError(f"features: expected a positive number, found {features}")
+    expect_positive(features=features)
 
     def init(key: Any, x: Any) -> tuple[dict, dict]:
         expect_floating(x, "dense")

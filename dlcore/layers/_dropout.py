@@ -4,8 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
-from dlcore.core import expect_floating, layer
+from dlcore.checks import expect_floating
+from dlcore.core import layer
 
 
 @layer
@@ -33,14 +35,14 @@ def dropout(rate: float = 0.5) -> Any:
       >>> dropout(0.5).apply({}, {}, jnp.ones(4))[0]
       Array([1., 1., 1., 1.], dtype=float32)
     """
-    if not isinstance(rate, jax.core.Tracer) and not 0 <= float(rate) < 1:
+    if not isinstance(rate, Tracer) and not 0 <= float(rate) < 1:
         raise ValueError(f"rate: expected the probability of dropping, in [0, 1), found {rate}")
 
     def init(key: Any, x: Any) -> tuple[dict, dict]:
         return {}, {}
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
-        x = expect_floating(x, "dropout")
+        x = expect_floating(x, "dropout", axes=0)
         if key is None:
             if train:
                 raise ValueError("dropout needs a key in training: apply(params, state, x, key=key, train=True)")

@@ -5,8 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from dlcore.core import expect_params, layer
+from dlcore.checks import expect_params, expect_positive
+from dlcore.core import layer
 from dlcore.initializers import Initializer, normal
 
 
@@ -33,8 +35,7 @@ def embed(vocabulary: int, features: int, *, embedding_init: Initializer = norma
       >>> embed(10, 4).apply(params, state, jnp.zeros((2, 3), int))[0].shape
       (2, 3, 4)
     """
-    if vocabulary < 1 or features < 1:
-        raise ValueError(f"vocabulary, features: expected positive numbers, found {vocabulary} and {features}")
+    expect_positive(vocabulary=vocabulary, features=features)
 
     def check(x: Any) -> Any:
         if not jnp.issubdtype(x.dtype, jnp.integer):
@@ -48,12 +49,13 @@ def embed(vocabulary: int, features: int, *, embedding_init: Initializer = norma
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = check(jnp.asarray(x))
         expect_params(params, embedding=(vocabulary, features))
-        if not isinstance(x, jax.core.Tracer) and x.size:
+        if not isinstance(x, Tracer) and x.size:
             ids = np.asarray(x)  # while tracing, `jnp.min` of a concrete array is a tracer
             low, high = int(ids.min()), int(ids.max())
             if low < 0 or high >= vocabulary:
                 raise ValueError(f"embed({vocabulary}): expected ids in [0, {vocabulary}), found {low} to {high}")
-        x = x.astype(np.promote_types(x.dtype, np.int32))  # a small type could not hold `vocabulary`
+        # A small type could not hold `vocabulary`.
+        x = x.astype(jax.dtypes.canonicalize_dtype(np.promote_types(x.dtype, np.int32)))
         # Negative ids would count from the end: send them past it, where the lookup gives NaN.
         return params["embedding"].at[jnp.where(x < 0, vocabulary, x)].get(mode="fill", fill_value=jnp.nan), state
 

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
-from dlcore.core import derive, expect_params, layer
+from dlcore.checks import expect_params
+from dlcore.core import derive, layer
 
 
 @layer
@@ -174,7 +175,7 @@ def _from_nnx(constructor: Callable[..., Any], example: Any) -> Any:
 
     def apply(params: Any, state: Any, *xs: Any, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         expect_params(_flat(params), **shapes[0])
-        expect_params(_flat(state), **shapes[1])
+        expect_params(_flat(state), "state", **shapes[1])
         if key is None and groups[2]:
             # The module has streams, and would draw the same numbers in every call: does its output depend on them?
             traced = jax.make_jaxpr(lambda drawn: run(params, state, xs, None, train, drawn))(jax.random.key(0))

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlcore.core import expect_floating, expect_params, layer
+from dlcore.checks import expect_floating, expect_params
+from dlcore.core import layer
 
 
 @layer
@@ -51,7 +52,7 @@ def batch_norm(
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = expect_floating(x, "batch_norm")
         expect_params(params, **_affine(x.shape[-1:], x.shape[-1:], use_scale, use_offset))
-        expect_params(state, mean=x.shape[-1:], var=x.shape[-1:])
+        expect_params(state, "state", mean=x.shape[-1:], var=x.shape[-1:])
         mean, var = state["mean"], state["var"]
         if train:
             axes = tuple(range(x.ndim - 1))

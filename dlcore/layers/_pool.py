@@ -1,5 +1,6 @@
 """Pooling, and the layers that only change shapes."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from dlcore import ops
-from dlcore.core import expect_floating, lambda_layer, layer
+from dlcore.checks import expect_floating
+from dlcore.core import lambda_layer, layer
 
 
 @layer
@@ -73,7 +75,7 @@ def flatten() -> Any:
     def join(x: Any) -> jax.Array:
         if len(x.shape) < 1:
             raise ValueError("flatten: expected x (B, ...) with a batch axis, found a scalar")
-        return jnp.reshape(x, (x.shape[0], -1))
+        return jnp.reshape(x, (x.shape[0], math.prod(x.shape[1:])))  # -1 would not do for an empty batch
 
     return lambda_layer(join)
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from dlcore.core import Call, Layer, Plan, as_layer, compose, expect_floating, expect_params, layer, scope, shapes_of
+from dlcore.checks import expect_floating, expect_params, expect_positive, scope, shapes_of
+from dlcore.core import Call, Layer, Plan, as_layer, compose, layer
 from dlcore.initializers import Initializer, glorot_uniform, lecun_normal, zeros
 
 
@@ -39,8 +40,7 @@ def rnn_cell(
       >>> carry.shape, y.shape
       ((2, 3), (2, 3))
     """
-    if features < 1:
-        raise ValueError(f"features: expected a positive number, found {features}")
+    expect_positive(features=features)
 
     def init(key: Any, carry: Any, x: Any) -> tuple[dict, dict]:
         expect_floating(x, "rnn_cell")
@@ -95,8 +95,8 @@ def recurrent(cell: Layer, *, reverse: bool = False, return_carry: bool = False)
     def check(x: Any, mask: Any) -> None:
         if len(x.shape) < 2:
             raise ValueError(f"recurrent: expected x (B, T, ...), found {tuple(x.shape)}")
-        if mask is not None and mask.shape != x.shape[:2]:
-            raise ValueError(f"recurrent: expected a mask (B, T) = {tuple(x.shape[:2])}, found {tuple(mask.shape)}")
+        if mask is not None and jnp.shape(mask) != x.shape[:2]:
+            raise ValueError(f"recurrent: expected a mask (B, T) = {tuple(x.shape[:2])}, found {jnp.shape(mask)}")
 
     def plan(x: Any, mask: Any = None, carry: Any = None) -> Plan:
         check(x, mask)
@@ -119,6 +119,7 @@ def recurrent(cell: Layer, *, reverse: bool = False, return_carry: bool = False)
         tap: Any = None,  # the outputs hold every step already
     ) -> Any:
         check(x, mask)
+        mask = None if mask is None else jnp.asarray(mask, bool)
         if carry is None:
             shape = jax.eval_shape(lambda x: cell.apply(params, state, None, x)[0][0], _at_a_time(x))
             carry = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)

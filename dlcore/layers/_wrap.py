@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dlcore.core import Layer, Plan, as_layer, derive, layer, name_hash, scope, shapes_of
+from dlcore.checks import expect_positive, scope, shapes_of
+from dlcore.core import Layer, Plan, as_layer, derive, derive_all, layer
 
 
 @layer
@@ -33,13 +34,10 @@ def repeat(n: int, block: Layer) -> Layer:
       >>> params["block"]["kernel"].shape
       (12, 8, 8)
     """
-    if n < 1:
-        raise ValueError(f"n: expected a positive number of blocks, found {n}")
+    expect_positive(n=n)
     block = as_layer(block, "block")
 
-    def keys_of(key: Any) -> Any:
-        hashes = jnp.array([name_hash(str(i)) for i in range(n)], jnp.uint32)
-        return jax.vmap(lambda number: jax.random.fold_in(jax.random.fold_in(key, number), 0))(hashes)
+    names = [str(i) for i in range(n)]
 
     def plan(*inputs: Any) -> Plan:
         with scope("*"):
@@ -51,7 +49,7 @@ def repeat(n: int, block: Layer) -> Layer:
 
         def init(key: Any) -> Any:
             # A map, not a vmap: it gives the bits of one init after another for every initializer.
-            return lax.map(one.init, keys_of(key))
+            return lax.map(one.init, derive_all(key, names))
 
         params, state = (_stacked_shapes(n, tree) for tree in (one.params, one.state))
         return Plan(inputs, one.output, params, state, init, {"*": one}, n)
@@ -59,6 +57,8 @@ def repeat(n: int, block: Layer) -> Layer:
     def apply(
         params: Any, state: Any, x: Any, *rest: Any, key: Any = None, train: bool = False, tap: Any = None
     ) -> Any:
+        if odd := [leaf.shape for leaf in jax.tree.leaves((params, state)) if leaf.shape[:1] != (n,)]:
+            raise ValueError(f"repeat: expected params stacked along a first axis of {n}, found a leaf of {odd[0]}")
         if tap is not None:  # one after another, so that each block has a path of its own
             states = []
             for i in range(n):
@@ -76,7 +76,7 @@ def repeat(n: int, block: Layer) -> Layer:
             with scope("*"):
                 return block.apply(own_params, own_state, x, *rest, key=own_key, train=train)
 
-        return lax.scan(step, x, (params, state, None if key is None else keys_of(key)), length=n)
+        return lax.scan(step, x, (params, state, None if key is None else derive_all(key, names)), length=n)
 
     return Layer(None, apply, plan)
 

@@ -6,6 +6,7 @@ import operator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from dlcore.ops._window import IntOrInts, Padding, Windows, integer, plan_windows, spatial_shape, window_slices
@@ -137,7 +138,7 @@ def _patches(x: jax.Array, windows: Windows) -> jax.Array:
 
 def _depthwise(x: jax.Array, kernel: jax.Array, windows: Windows) -> jax.Array:
     """One channel per group has no sum over channels to multiply matrices for: a fused sum of shifted products."""
-    wide = jnp.promote_types(x.dtype, jnp.float32)  # the precision in which a matrix product would accumulate
+    wide = np.promote_types(x.dtype, np.float32)  # the precision in which a matrix product would accumulate
     shifted = [jnp.repeat(x, kernel.shape[-1] // x.shape[-1], axis=-1)]
     for axis, (size, stride, dilation) in enumerate(zip(windows.size, windows.strides, windows.dilation, strict=True)):
         shifted = [view for base in shifted for view in window_slices(base, axis + 1, size, stride, dilation)]

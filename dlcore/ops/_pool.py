@@ -130,7 +130,7 @@ def _max_pool(x: jax.Array, windows: Windows) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames=("windows", "count_include_pad"))
 def _avg_pool(x: jax.Array, windows: Windows, count_include_pad: bool) -> jax.Array:
-    wide = jnp.promote_types(x.dtype, jnp.float32)  # half precision would round and overflow in the sum
+    wide = np.promote_types(x.dtype, np.float32)  # half precision would round and overflow in the sum
     total = _reduce(x.astype(wide), windows, np.zeros((), wide), lax.add, lax.add)
     return (total / _counts(x.shape[1:-1], windows, count_include_pad).astype(wide)).astype(x.dtype)
 

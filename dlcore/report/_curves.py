@@ -1,5 +1,6 @@
 """Learning curves."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ def curves(metrics: Mapping[str, Any], *, title: str = "", names: tuple[str, ...
     Arrays with a lane axis are drawn as the mean over lanes with a band of one standard deviation.
 
     Args:
-      metrics: arrays by name, as in `Run.metrics`: `loss` (steps,) or (lanes, steps), `validation_loss`, `test_loss`, ...
+      metrics: arrays by name, as in `Run.metrics`: `loss` (steps,) or (lanes, steps), `validation_loss`, ...
       title: a line above the panels.
       names: which metrics to draw; all that were measured at every step unless given.
 
@@ -29,14 +30,12 @@ def curves(metrics: Mapping[str, Any], *, title: str = "", names: tuple[str, ...
       >>> len(figure.axes)
       1
     """
-    from matplotlib.figure import Figure
-
     skipped = ("learning_rate", "validation_step", "norm_step", "gradient_norm", "update_norm", "params_norm")
     if names is None:
         names = tuple(k for k in metrics if k not in skipped and not k.startswith(("validation_", "test_")))
     if not names:
         raise ValueError(f"there is no metric to draw among {sorted(metrics)}")
-    figure = Figure(figsize=(4.6 * len(names), 3.4), layout="constrained")
+    figure = _figure(figsize=(4.6 * len(names), 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         rows = np.atleast_2d(np.asarray(metrics[name], float))
         if rows.shape[1]:
@@ -52,10 +51,25 @@ def curves(metrics: Mapping[str, Any], *, title: str = "", names: tuple[str, ...
         axes.set(xlabel="step", title=name.replace("_", " "))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize="small")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False, fontsize="small")
     if title:
         figure.suptitle(title, fontsize="medium")
     return figure
+
+
+def _figure(**options: Any) -> Any:
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        """A figure that shows itself in a notebook, also where pyplot was never imported."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+    return Picture(**options)
 
 
 def _train(axes: Any, rows: np.ndarray) -> None:

@@ -51,11 +51,12 @@ def make_chunk(step: Callable[..., Any], capacity: int) -> Chunk:
             carry, values = run(carry, done == k - 1)
             # One row, one write: a write for each metric would cost as much as a layer.
             row = jnp.stack([values[name] for name in names]).astype(jnp.float32)
-            rows = lax.dynamic_update_slice(rows, row[None], (done, 0))
-            norms = jnp.stack([values.get(name, jnp.nan) for name in NORMS])
+            rows = lax.dynamic_update_slice(rows, row[None], (done, jnp.int32(0)))
+            norms = jnp.stack([values.get(name, jnp.nan) for name in NORMS]).astype(jnp.float32)
             return done + values["finite"].astype(jnp.int32), values["finite"], carry, rows, norms
 
-        start = (jnp.int32(0), jnp.bool(True), carry, jnp.zeros((capacity, len(names))), jnp.full(len(NORMS), jnp.nan))
+        buffers = jnp.zeros((capacity, len(names)), jnp.float32), jnp.full(len(NORMS), jnp.nan, jnp.float32)
+        start = (jnp.int32(0), jnp.bool(True), carry, *buffers)
         done, finite, carry, rows, norms = lax.while_loop(lambda loop: (loop[0] < k) & loop[1], body, start)
         measured = {name: norms[i] for i, name in enumerate(NORMS) if name in shapes}
         return carry, Log(done, finite, {name: rows[:, i] for i, name in enumerate(names)}, measured)

@@ -132,14 +132,17 @@ def as_keys(key: Any, seeds: int | Sequence[int] | None) -> tuple[Any, int | Non
       ValueError: for no seeds.
     """
     is_seed = isinstance(key, int | np.integer) and not isinstance(key, bool)
-    if not is_seed and not (isinstance(key, jax.Array) and key.shape == () and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+    if not is_seed and not (
+        isinstance(key, jax.Array) and key.shape == () and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    ):
         raise TypeError(f"key: expected a whole number or a key from jax.random.key, found {key!r}")
     if seeds is None:
         return (jax.random.key(key) if is_seed else key), None
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not numbers:
+    if not numbers or isinstance(seeds, bool):
         raise ValueError(f"seeds: expected one or more, found {seeds!r}")
-    if is_seed:
-        offset = key if isinstance(seeds, int) else 0
-        return jax.vmap(jax.random.key)(jnp.array([offset + n for n in numbers], jnp.uint32)), len(numbers)
-    return jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.array(numbers, jnp.uint32)), len(numbers)
+    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers):
+        raise TypeError(f"seeds: expected a number of lanes, or whole numbers, found {seeds!r}")
+    offset = key if isinstance(seeds, int) else 0
+    keys = [jax.random.key(offset + int(n)) if is_seed else jax.random.fold_in(key, int(n)) for n in numbers]
+    return jnp.stack(keys), len(numbers)

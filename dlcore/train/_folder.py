@@ -36,7 +36,8 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"out: {self.path} is a file; give the name of a folder")
         if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
-            raise FileExistsError(f"out: {self.path} exists and is not empty; give another folder, or overwrite=True")
+            repair = "give another folder, or overwrite=True (--overwrite)"
+            raise FileExistsError(f"out: {self.path} exists and is not empty; {repair}")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -55,20 +56,27 @@ class RunFolder:
             "stopped": np.asarray(run.stopped).tolist(),
             "compile_seconds": run.compile_seconds,
             "run_seconds": run.run_seconds,
-            "results": {name: np.asarray(value, float).tolist() for name, value in run.summary().items()},
+            "results": {name: _numbers(value) for name, value in run.summary().items()},
             "versions": {"dlcore": __version__, "jax": jax.__version__, "optax": optax.__version__},
             "device": jax.devices()[0].device_kind,
         }
         self._put("config.json", json.dumps(config, indent=2).encode())
         self._put("metrics.csv", _table(run.metrics).encode())
-        picture = io.BytesIO()
-        run.plot().savefig(picture, dpi=120)
-        self._put("curves.png", picture.getvalue())
+        if "loss" in run.metrics:  # an interrupt may come before the first step
+            picture = io.BytesIO()
+            run.plot().savefig(picture, dpi=120)
+            self._put("curves.png", picture.getvalue())
 
     def _put(self, name: str, content: bytes) -> None:
         part = self.path / f".{name}.part"
         part.write_bytes(content)
         os.replace(part, self.path / name)
+
+
+def _numbers(value: Any) -> Any:
+    """Returns a number or a list of them; None for what is not finite, which JSON does not know."""
+    rows = [float(number) if np.isfinite(number) else None for number in np.ravel(value)]
+    return rows if np.ndim(value) else rows[0]
 
 
 def _table(metrics: Mapping[str, Any]) -> str:

@@ -28,13 +28,14 @@ class History:
     def add_chunk(self, log: Log) -> dict[str, np.ndarray]:
         """Takes in a chunk's log; returns the means of its rows, a value a lane."""
         done, finite, steps, last = (self._per_lane(tree) for tree in jax.device_get(tuple(log)))
-        steps = _loss_first(steps)
+        steps = loss_first(steps)
         self._steps.append({name: rows[:, : max(done.max(), 1)] for name, rows in steps.items()})
         self._counts.append(done)
         self.done += done
         self.finite &= finite
         if last and done.max() > 0:
-            self._norms.append((self.done.copy(), {k: np.where(done > 0, v, np.nan) for k, v in last.items()}))
+            whole = (done > 0) & finite  # a chunk that stopped early did not come to its last step
+            self._norms.append((self.done.copy(), {k: np.where(whole, v, np.nan) for k, v in last.items()}))
         inside = np.arange(done.max()) < done[:, None]
         return {
             name: np.where(done > 0, np.sum(rows[:, : done.max()] * inside, 1) / np.maximum(done, 1), np.nan)
@@ -43,7 +44,7 @@ class History:
 
     def add_evaluation(self, step: int, values: Mapping[str, Any], active: np.ndarray) -> dict[str, np.ndarray]:
         """Takes in an evaluation; lanes that have stopped get NaN."""
-        values = _loss_first({k: np.where(active, row, np.nan) for k, row in self._per_lane(dict(values)).items()})
+        values = loss_first({k: np.where(active, row, np.nan) for k, row in self._per_lane(dict(values)).items()})
         self._evaluations.append((step, values))
         return values
 
@@ -76,5 +77,6 @@ class History:
         return jax.tree.map(lambda x: np.asarray(x) if self.lanes else np.asarray(x)[None], tree)
 
 
-def _loss_first(values: dict[str, Any]) -> dict[str, Any]:
-    return dict(sorted(values.items(), key=lambda item: item[0] != "loss"))  # compiled code sorts by name
+def loss_first(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts the loss before the metrics: what compiled code returns is sorted by name."""
+    return dict(sorted(values.items(), key=lambda item: item[0] != "loss"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dlcore.core import Layer
 from dlcore.errors import suggest
@@ -43,12 +44,14 @@ def is_builder(thing: Any) -> bool:
     """Whether a thing is a function of one argument, the hyperparameters."""
     if thing is None or isinstance(thing, Layer) or hasattr(thing, "update") or not callable(thing):
         return False
+    if getattr(thing, "is_recipe", False):  # a factory that nobody has called
+        return False
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(thing).parameters.values()
     return sum(p.kind in kinds and p.default is p.empty for p in parameters) == 1
 
 
-def check_hparams(given: Mapping[str, Any], known: Mapping[str, Any], builders: list[Any], strict: bool) -> dict:
+def check_hparams(given: Mapping[str, Any], known: Mapping[str, Any], builders: list[Any]) -> dict:
     """Returns all hyperparameters as numbers, after building everything once from the concrete values.
 
     The factories check what they are given, so a rate out of range is refused before anything is compiled.
@@ -57,31 +60,30 @@ def check_hparams(given: Mapping[str, Any], known: Mapping[str, Any], builders: 
       given: the user's, which win over `known`.
       known: those of the optimizer.
       builders: functions of the hyperparameters.
-      strict: whether a name that no builder reads is an error.
 
     Raises:
       TypeError: for a value that is not a number.
-      ValueError: for a name that nothing reads, and by the factories.
+      ValueError: for a name that is wanted and was not given, and by the factories.
     """
     values: dict[str, Any] = dict(known)
     for name, value in given.items():
-        if isinstance(value, bool) or jnp.ndim(value) != 0 or not jnp.issubdtype(jnp.result_type(value), jnp.number):
+        is_number = isinstance(value, int | float | np.generic | np.ndarray | jax.Array) and not isinstance(value, bool)
+        if not is_number or jnp.ndim(value) != 0 or not jnp.issubdtype(jnp.result_type(value), jnp.number):
             raise TypeError(f"hparams[{name!r}]: expected a number, found {value!r}; what is no number is structure")
         values[name] = value if isinstance(value, jax.core.Tracer) else float(value)
-    read = _Recorder(values)
     for build in builders:
-        build(read)
-    if strict and (unread := [name for name in given if name not in read.names]):
-        raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], read.names)}")
+        build(Recorder(values))
     return values
 
 
 def as_arrays(hparams: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """Returns hyperparameters as scalars of the default floating type."""
-    return {name: jnp.asarray(value, float) for name, value in hparams.items()}
+    """Returns hyperparameters as float32 scalars, which promote no float32 parameter where JAX runs in 64 bits."""
+    return {name: jnp.asarray(value, jnp.float32) for name, value in hparams.items()}
 
 
-class _Recorder(dict):
+class Recorder(dict):
+    """Hyperparameters that remember, in `names`, which of them were read."""
+
     def __init__(self, values: dict[str, Any]):
         super().__init__(values)
         self.names: set[str] = set()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dlcore.core import shapes_of
+from dlcore.checks import shapes_of
 from dlcore.data import Batches, Dataset, Stacked, as_dataset
 from dlcore.errors import suggest
 
@@ -27,6 +27,22 @@ class Inputs(NamedTuple):
     dataset: Dataset | None
     batch: Any  # shapes of a batch
     steps_per_epoch: int | None
+
+
+class Shapes(NamedTuple):
+    """A tree of shapes as a hashable value, which `jax.jit` takes as a static argument."""
+
+    leaves: tuple[jax.ShapeDtypeStruct, ...]
+    structure: Any
+
+    @classmethod
+    def of(cls, tree: Any) -> "Shapes":
+        leaves, structure = jax.tree.flatten(shapes_of(tree))
+        return cls(tuple(leaves), structure)
+
+    @property
+    def tree(self) -> Any:
+        return jax.tree.unflatten(self.structure, self.leaves)
 
 
 class Stream:

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlcore.train._history import History
+from dlcore.train._history import History, loss_first
 from dlcore.train._patience import Patience
 from dlcore.train._program import CAPACITY, Program
 from dlcore.train._progress import Silent
@@ -45,6 +46,12 @@ class Loop:
             source, k = self._next(done)
             if not k:
                 break
+            if inputs.stream is not None and waiting is not None:
+                # A run that has stopped at a batch must not be given the ones after it.
+                self._read(*waiting)
+                waiting = None
+                if not self.active.any():
+                    break
             first = done == 0
             carry, log = self._compiling(self._chunk, carry, source, k) if first else self._chunk(carry, source, k)
             done += k
@@ -77,9 +84,9 @@ class Loop:
         metrics = self.history.metrics()
         if "test" in inputs.splits and not self.interrupt.requested:
             values = self.programs.evaluate(params, state, carry.hparams, inputs.arrays, *inputs.splits["test"])
-            metrics |= {f"test_{name}": np.asarray(value) for name, value in values.items()}
+            metrics |= {f"test_{name}": np.asarray(value) for name, value in loss_first(values).items()}
         steps = np.arange(self.history.done.max())
-        rate = schedule(jnp.asarray(steps)) if schedule else setup.hparams.get("learning_rate")
+        rate = jax.vmap(schedule)(jnp.asarray(steps)) if schedule and len(steps) else setup.hparams.get("learning_rate")
         if rate is not None:
             metrics["learning_rate"] = np.broadcast_to(np.asarray(rate, np.float32), steps.shape)
         return Run(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import lax
@@ -51,7 +50,7 @@ def make_run(model: Any, data: Any, **options: Any) -> Callable[..., Result]:
       TypeError, ValueError: as `fit`; by `run`, for a hyperparameter that nothing reads.
 
     Example:
-      >>> import dlcore as dl
+      >>> import jax, dlcore as dl
       >>> run = make_run(dl.models.linear(), (jnp.ones((8, 2)), jnp.ones((8, 1))), steps=10, batch_size=4)
       >>> rates = jnp.array([1e-3, 1e-2, 1e-1])
       >>> lanes = jax.jit(jax.vmap(lambda rate: run(jax.random.key(0), {"learning_rate": rate})))(rates)
@@ -67,7 +66,7 @@ def make_run(model: Any, data: Any, **options: Any) -> Callable[..., Result]:
         values = as_arrays(setup.hparams | dict(hparams or {}))
         if unknown := [name for name in hparams or {} if name not in setup.hparams]:
             raise ValueError(f"hparams: {unknown[0]!r} is not among {sorted(setup.hparams)}")
-        params, state = build_layer(setup.model, values).init(derive(key, "init"), *setup.shapes)
+        params, state = build_layer(setup.model, values).init(derive(key, "init"), *setup.shapes.tree)
         opt_state = build_optimizer(setup.optimizer, values).init(params)
         carry = TrainState(jnp.int32(0), params, state, opt_state, key, values)
         data_key = derive(key, "data")

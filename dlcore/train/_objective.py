@@ -9,6 +9,7 @@ import optax
 
 from dlcore.core import Layer, derive
 from dlcore.recipe import recipe
+from dlcore.train._hparams import is_builder
 from dlcore.train._state import TrainState
 
 
@@ -18,7 +19,7 @@ def supervised(model: Any, loss: Callable[..., Any], metrics: Sequence[Any] | Ma
 
     Args:
       model: a layer, or a function of the hyperparameters that builds one.
-      loss: `(predictions, targets) -> array`, unreduced.
+      loss: `(predictions, targets) -> array`, unreduced, or a function of the hyperparameters that builds one.
       metrics: more functions like it, under their own names or, in a dict, under yours.
 
     Returns:
@@ -38,7 +39,8 @@ def supervised(model: Any, loss: Callable[..., Any], metrics: Sequence[Any] | Ma
     def objective(params: Any, state: Any, batch: Any, *, key: Any, train: bool, hparams: Any) -> Any:
         predictions, state = build_layer(model, hparams).apply(params, state, batch["x"], key=key, train=train)
         mask = batch.get("mask")
-        pairs = {"loss": _pair(loss(predictions, batch["y"]), mask)}
+        measure = build_function(loss, hparams)
+        pairs = {"loss": _pair(measure(predictions, batch["y"]), mask)}
         pairs |= {name: _pair(metric(predictions, batch["y"]), mask) for name, metric in named.items()}
         return pairs["loss"], (state, pairs)
 
@@ -47,10 +49,10 @@ def supervised(model: Any, loss: Callable[..., Any], metrics: Sequence[Any] | Ma
 
 @recipe
 def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
-    """The ordinary step: one gradient, one update; nothing is updated where loss or gradient is not finite.
+    """The ordinary step: one gradient, one update; nothing is updated where loss, gradient or update is not finite.
 
     Args:
-      objective: see `supervised`.
+      objective: see `supervised`; a function of the hyperparameters that builds one will do.
       optimizer: an optax optimizer, or a function of the hyperparameters that builds one.
 
     Returns:
@@ -64,20 +66,21 @@ def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
     """
 
     def step(carry: TrainState, batch: Any, *, norms: Any = False) -> tuple[TrainState, dict[str, Any]]:
-        transform = build_optimizer(optimizer, carry.hparams)
+        evaluate, transform = build_function(objective, carry.hparams), build_optimizer(optimizer, carry.hparams)
         key = derive(carry.key, "model", carry.step)
 
         def mean_loss(params: Any) -> Any:
-            loss, (state, pairs) = objective(params, carry.state, batch, key=key, train=True, hparams=carry.hparams)
+            loss, (state, pairs) = evaluate(params, carry.state, batch, key=key, train=True, hparams=carry.hparams)
             return ratio(loss), (state, pairs)
 
         (loss, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
-        # A sum is finite only if every term is: one pass over the gradient, and nothing is written.
-        finite = jnp.isfinite(loss + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(gradient)))
+        change, opt_state = transform.update(gradient, carry.opt_state, carry.params)
+        # A sum is finite only if every term is. The update may overflow, or be 0/0, where the gradient is finite.
+        finite = jnp.isfinite(loss + sum(jnp.sum(leaf) for leaf in jax.tree.leaves((gradient, change))))
 
         def update(carry: TrainState) -> tuple[TrainState, Any]:
-            change, opt_state = transform.update(gradient, carry.opt_state, carry.params)
-            measure = lambda: tuple(optax.tree.norm(tree) for tree in (gradient, change, carry.params))  # noqa: E731
+            trees = (gradient, change, carry.params)
+            measure = lambda: tuple(optax.tree.norm(tree).astype(jnp.float32) for tree in trees)  # noqa: E731
             measured = jax.lax.cond(norms, measure, lambda: (jnp.float32(0),) * 3)
             params = optax.apply_updates(carry.params, change)
             return carry.replace(step=carry.step + 1, params=params, state=state, opt_state=opt_state), measured
@@ -97,6 +100,11 @@ def build_layer(model: Any, hparams: Any) -> Layer:
 def build_optimizer(optimizer: Any, hparams: Any) -> Any:
     """Returns the optimizer itself, or what its function of the hyperparameters builds."""
     return optimizer if hasattr(optimizer, "update") else optimizer(hparams)
+
+
+def build_function(function: Any, hparams: Any) -> Any:
+    """Returns a loss or an objective itself, or what its function of the hyperparameters builds."""
+    return function(hparams) if is_builder(function) else function
 
 
 def ratio(pair: Any) -> jax.Array:

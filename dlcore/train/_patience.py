@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlcore.errors import suggest
 from dlcore.train._setup import Setup
 
 
@@ -20,7 +21,8 @@ class Patience:
       lanes: number of lanes, or None.
 
     Raises:
-      ValueError: for a patience below one, a negative `min_delta`, or data without a validation split.
+      ValueError: for a patience below one, a negative `min_delta`, data without a validation split, or a metric that is
+        not measured.
     """
 
     def __init__(self, setup: Setup, patience: int, min_delta: float, monitor: str, lanes: int | None):
@@ -29,6 +31,8 @@ class Patience:
         if "validation" not in setup.inputs.splits:
             raise ValueError("patience: early stopping watches a validation split, and the data have none")
         self.monitor = monitor.removeprefix("validation_")
+        if self.monitor not in setup.measured:
+            raise ValueError(f"monitor: there is no {monitor!r}{suggest(self.monitor, setup.measured)}")
         self._patience, self._min_delta, self._lone = patience, min_delta, lanes is None
         self._sign = 1 if self.monitor.endswith(("loss", "mse", "mae")) else -1
         self._value = np.full(lanes or 1, np.inf)
@@ -37,8 +41,6 @@ class Patience:
 
     def update(self, values: dict[str, np.ndarray], weights: Any) -> np.ndarray:
         """Takes in an evaluation and the weights that gave it; returns which lanes have run out of patience."""
-        if self.monitor not in values:
-            raise ValueError(f"monitor: expected one of {sorted(values)}, found {self.monitor!r}")
         found = self._sign * values[self.monitor]
         better = found < self._value - self._min_delta
         self._value = np.where(better, found, self._value)

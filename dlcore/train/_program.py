@@ -10,7 +10,7 @@ from jax import lax
 
 from dlcore.core import derive
 from dlcore.train._chunk import make_chunk, over_lanes
-from dlcore.train._objective import build_layer, build_optimizer, ratio
+from dlcore.train._objective import build_function, build_layer, build_optimizer, ratio
 from dlcore.train._state import TrainState
 
 CAPACITY = 256  # steps a chunk can hold
@@ -19,7 +19,7 @@ CAPACITY = 256  # steps a chunk can hold
 class Program(NamedTuple):
     """Three jitted functions; with lanes, what differs between lanes has a first axis for them."""
 
-    init: Callable[..., Any]  # (key, hparams, *, inputs) -> TrainState
+    init: Callable[..., Any]  # (key, hparams, params, state, *, inputs: Shapes) -> TrainState
     chunk: Callable[..., Any]  # (carry, source, k) -> (carry, Log); the carry is donated
     evaluate: Callable[..., Any]  # (params, state, hparams, arrays, start, size) -> {name: mean}
 
@@ -43,7 +43,11 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
             return taken | {"mask": (rows < start + size).astype(jnp.float32)}
 
         def measure(i: Any) -> Any:
-            return objective(params, state, batch(i), key=None, train=False, hparams=hparams)[1][1]
+            rows, measured = batch(i), build_function(objective, hparams)
+            metrics = measured(params, state, rows, key=None, train=False, hparams=hparams)[1][1]
+            # A plain number is the mean of its batch, and weighs as much as the batch has rows.
+            count = rows["mask"].sum()
+            return {name: pair if isinstance(pair, tuple) else (pair * count, count) for name, pair in metrics.items()}
 
         def add(i: Any, sums: Any) -> Any:
             return jax.tree.map(jnp.add, sums, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), measure(i)))
@@ -57,7 +61,7 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
     @functools.partial(jax.jit, static_argnames="inputs")
     def init_lanes(key: Any, hparams: Any, params: Any = None, state: Any = None, *, inputs: Any) -> TrainState:
         # A loop on every backend: each lane starts from the bits of the lone run.
-        one = over_lanes(lambda *own: init(*own, params, state, inputs), lanes and "loop", (True, True))
+        one = over_lanes(lambda *own: init(*own, params, state, inputs.tree), lanes and "loop", (True, True))
         return one(key, hparams)
 
     return Program(

@@ -73,11 +73,40 @@ class Bar(Silent):
         self._bar.update(self._task, total=self._clock.total, description=self._clock.place(0))
 
     def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        if self._bar.console.width < 120:  # what does not fit would push out the time that is left
+            values = {name: value for name, value in values.items() if not name.startswith("validation_")}
         text = f"{said(values)}  {self._clock.speed(step)}"
         self._bar.update(self._task, completed=step, description=self._clock.place(step), text=text)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+
+class Cell(Silent):
+    """One line in a notebook that is written over, and taken away at the end."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._clock = Clock()
+        self._line = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._show("")
+
+    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
+        self._clock.start(total, steps_per_epoch)
+        self._show("compiling ...")
+
+    def compiled(self, seconds: float) -> None:
+        self._clock.restart()
+        self._show(f"compiled in {seconds:.1f} s")
+
+    def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        self._show(f"{self._clock.place(step)}  {said(values)}  {self._clock.speed(step)}")
+
+    def _show(self, text: str) -> None:
+        self._line.update({"text/plain": text}, raw=True)
 
 
 class Clock:
@@ -123,8 +152,10 @@ def spread(value: Any) -> str:
 def span(seconds: float) -> str:
     """Returns `0.8 s`, `12 s`, `3 min` or `2.5 h`."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    if seconds < 6000:
+        return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def make_progress(progress: bool | str | None) -> Silent:
@@ -133,9 +164,11 @@ def make_progress(progress: bool | str | None) -> Silent:
     Args:
       progress: True for a bar, or lines where there is no terminal; "lines"; False for nothing; None decides by itself.
     """
-    watched = sys.stdout.isatty() or "ipykernel" in sys.modules
+    in_notebook, in_terminal = "ipykernel" in sys.modules, sys.stdout.isatty()
     if progress is None:
-        progress = watched
-    if progress == "lines" or (progress and not watched):
+        progress = in_notebook or in_terminal
+    if not progress:
+        return Silent()
+    if progress == "lines" or not (in_notebook or in_terminal):
         return Lines()
-    return Bar() if progress else Silent()
+    return Cell() if in_notebook else Bar()

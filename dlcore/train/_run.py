@@ -19,6 +19,7 @@ from dlcore.train._inputs import check_split
 from dlcore.train._objective import build_layer
 from dlcore.train._program import Program
 from dlcore.train._progress import span, spread
+from dlcore.train._setup import check_classes
 from dlcore.train._state import TrainState
 
 
@@ -77,7 +78,9 @@ class Run:
                 batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
                 outputs.append(forward(self.params, self.state, self.final.hparams, batch))
         axis = 1 if self.lanes else 0
-        return jax.tree.map(lambda *parts: lax.slice_in_dim(jnp.concatenate(parts, axis), 0, len(x), axis=axis), *outputs)
+        return jax.tree.map(
+            lambda *parts: lax.slice_in_dim(jnp.concatenate(parts, axis), 0, len(x), axis=axis), *outputs
+        )
 
     def evaluate(self, data: Any = "test") -> dict[str, np.ndarray]:
         """Returns the means of loss and metrics over a split of the run's data, or over other data.
@@ -89,13 +92,16 @@ class Run:
           Values by name; one a lane for a run with seeds.
 
         Raises:
-          ValueError: for a split that is not there.
+          ValueError: for a split that is not there, and for labels that the model has no output for.
         """
         if isinstance(data, str):
             check_split(self.data.splits if self.data else {}, data)
             arrays = self.data.splits[data]  # pyright: ignore[reportOptionalMemberAccess]
         else:
-            arrays = as_dataset(data).train
+            dataset = as_dataset(data)
+            arrays = dataset.train
+            layer = build_layer(self.model, self.hparams)
+            check_classes(len(dataset.classes), layer.plan(arrays["x"][: self.batch_size]).output)
         with compile_cache():
             arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
             values = self.programs.evaluate(self.params, self.state, self.final.hparams, arrays, 0, len(arrays["x"]))

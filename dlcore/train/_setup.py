@@ -1,6 +1,7 @@
 """What `fit` and `make_run` share: their arguments, resolved and checked before anything is compiled."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -9,12 +10,13 @@ import numpy as np
 
 from dlcore import losses
 from dlcore import metrics as measures
-from dlcore.core import Layer, shapes_of
-from dlcore.data import Dataset
+from dlcore.checks import shapes_of
+from dlcore.core import Layer
+from dlcore.errors import suggest
 from dlcore.optim import adam
-from dlcore.train._hparams import as_arrays, check_hparams, is_builder, split_optimizer
-from dlcore.train._inputs import Inputs, as_inputs
-from dlcore.train._objective import build_layer, build_optimizer, gradient_step, supervised
+from dlcore.train._hparams import Recorder, as_arrays, check_hparams, is_builder, split_optimizer
+from dlcore.train._inputs import Inputs, Shapes, as_inputs
+from dlcore.train._objective import build_function, build_layer, build_optimizer, gradient_step, supervised
 
 
 class Setup(NamedTuple):
@@ -26,9 +28,10 @@ class Setup(NamedTuple):
     step: Any
     batch_size: int
     inputs: Inputs
-    shapes: tuple[Any, ...]  # of the model's inputs
+    shapes: Shapes  # of the model's inputs, a tuple
     hparams: dict[str, Any]
     total: int | None  # steps; None runs until the data ends
+    measured: tuple[str, ...]  # names of the objective's metrics
 
 
 def prepare(
@@ -47,30 +50,37 @@ def prepare(
 ) -> Setup:
     """Resolves the arguments of `fit`; see there."""
     if not isinstance(model, Layer) and not is_builder(model):
-        hint = f"; call it: {model.__name__}(...)" if getattr(model, "is_recipe", False) else ""
-        raise TypeError(f"model: expected a layer, or a function of the hyperparameters, found {model!r}{hint}")
+        raise TypeError(f"model: expected a layer, or a function of the hyperparameters, found {model!r}{_hint(model)}")
     if objective is not None and (loss is not None or metrics is not None):
         raise ValueError("objective: it stands in place of loss and metrics; give either it or them")
+    for name, function in (("loss", loss), ("objective", objective), ("step", step)):
+        if function is not None and (not callable(function) or isinstance(function, Layer)):
+            raise TypeError(f"{name}: expected a function, found {function!r}")
     inputs = as_inputs(data, batch_size)
     if optimizer is not None and not hasattr(optimizer, "update") and not is_builder(optimizer):
-        raise TypeError(f"optimizer: expected an optax optimizer or a function of hparams, found {optimizer!r}")
+        wanted = "an optax optimizer or a function of hparams"
+        raise TypeError(f"optimizer: expected {wanted}, found {optimizer!r}{_hint(optimizer)}")
     build, numbers = split_optimizer(adam() if optimizer is None else optimizer)
     builders = [thing for thing in (model, build, loss, objective) if is_builder(thing)]
-    values = check_hparams(hparams or {}, numbers, builders, strict=step is None and objective is None)
-    if objective is None:
+    values = check_hparams(hparams or {}, numbers, builders)
+    # A step of one's own may do without targets, and then there is nothing that could be evaluated.
+    if objective is None and (step is None or inputs.dataset is not None or _targets(inputs) is not None):
         classification = _is_classification(inputs)
         loss = loss or (losses.cross_entropy if classification else losses.mse)
         if metrics is None:
             metrics = (measures.accuracy,) if classification and loss is losses.cross_entropy else ()
         objective = supervised(model, loss, _fixed(metrics))
     # A batch without "x" goes to the model whole.
-    shapes = (inputs.batch["x"],) if isinstance(inputs.batch, Mapping) and "x" in inputs.batch else (inputs.batch,)
-    _check_model(build_layer(model, values), shapes, inputs)
-    _check_objective(objective, model, build, shapes, inputs, values)
-    total = _total(epochs, steps, inputs)
-    return Setup(
-        model, objective, build, step or gradient_step(objective, build), batch_size, inputs, shapes, values, total
+    shapes = Shapes.of(
+        (inputs.batch["x"] if isinstance(inputs.batch, Mapping) and "x" in inputs.batch else inputs.batch,)
     )
+    classes = len(inputs.dataset.classes) if inputs.dataset is not None else 0
+    traced = _trace(model, objective, build, shapes, Shapes.of(inputs.batch), tuple(sorted(values)), classes)
+    if step is None and (unread := [name for name in hparams or {} if name not in traced.read]):
+        raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], traced.read)}")
+    total = _total(epochs, steps, inputs)
+    step = step or gradient_step(objective, build)
+    return Setup(model, objective, build, step, batch_size, inputs, shapes, values, total, traced.measured)
 
 
 def check_weights(setup: Setup, params: Any, state: Any) -> None:
@@ -80,7 +90,7 @@ def check_weights(setup: Setup, params: Any, state: Any) -> None:
       ValueError: lists what is missing, what is extra, and what has another shape or type.
     """
     layer = build_layer(setup.model, setup.hparams)
-    plan = layer.plan(*setup.shapes)
+    plan = layer.plan(*setup.shapes.tree)
     problems = []
     for what, given, wanted in (("params", params, plan.params), ("state", state, plan.state)):
         found, expected = ({jax.tree_util.keystr(k): v for k, v in _leaves(tree)} for tree in (given, wanted))
@@ -106,36 +116,68 @@ def _say(shape: jax.ShapeDtypeStruct) -> str:
 def _is_classification(inputs: Inputs) -> bool:
     if inputs.dataset is not None:
         return inputs.dataset.task == "classification"
-    targets = inputs.batch.get("y") if isinstance(inputs.batch, Mapping) else None
+    targets = _targets(inputs)
     if targets is None:
         raise ValueError("data: batches have no 'y', so there is no loss to choose: give `objective` or `step`")
     return jnp.issubdtype(targets.dtype, jnp.integer)
 
 
+def _targets(inputs: Inputs) -> Any:
+    return inputs.batch.get("y") if isinstance(inputs.batch, Mapping) else None
+
+
 def _fixed(metrics: Any) -> Any:
     # lists of the same metrics are the same metrics
-    return dict(metrics) if isinstance(metrics, Mapping) else tuple(metrics if isinstance(metrics, tuple | list) else (metrics,))
+    found = (
+        dict(metrics)
+        if isinstance(metrics, Mapping)
+        else tuple(metrics if isinstance(metrics, tuple | list) else (metrics,))
+    )
+    if odd := [one for one in (found.values() if isinstance(found, dict) else found) if not callable(one)]:
+        raise TypeError(f"metrics: expected functions (predictions, targets) -> array, found {odd[0]!r}")
+    return found
 
 
-def _check_model(layer: Layer, shapes: tuple[Any, ...], inputs: Inputs) -> None:
-    output = layer.plan(*shapes).output
-    data: Dataset | None = inputs.dataset
-    if data is not None and data.task == "classification" and hasattr(output, "shape"):
-        if len(data.classes) > output.shape[-1]:
-            raise ValueError(
-                f"labels: the data have {len(data.classes)} classes (labels up to {len(data.classes) - 1}) and the "
-                f"model {output.shape[-1]} outputs; give it {len(data.classes)}"
-            )
+class _Traced(NamedTuple):
+    measured: tuple[str, ...]
+    read: frozenset[str]
 
 
-def _check_objective(objective: Any, model: Any, optimizer: Any, shapes: Any, inputs: Inputs, values: Any) -> None:
-    # Shapes that do not fit are found here, without a compiler: a mismatch costs milliseconds.
-    def trace(key: Any, hparams: Any, batch: Any) -> Any:
-        params, state = build_layer(model, hparams).init(key, *shapes)
+@functools.lru_cache(maxsize=32)
+def _trace(
+    model: Any, objective: Any, optimizer: Any, inputs: Shapes, batch: Shapes, names: tuple[str, ...], classes: int
+) -> _Traced:
+    """Finds in milliseconds what does not fit, by one abstract pass over everything, before any compiler runs."""
+    measured, read = [], set()
+
+    def trace(key: Any, values: Any, batch: Any) -> Any:
+        hparams = Recorder(values)
+        layer = build_layer(model, hparams)
+        check_classes(classes, layer.plan(*inputs.tree).output)
+        params, state = layer.init(key, *inputs.tree)
         build_optimizer(optimizer, hparams).init(params)
-        return objective(params, state, batch, key=key, train=True, hparams=hparams)[0]
+        if objective is not None:
+            function = build_function(objective, hparams)
+            loss, (_, metrics) = function(params, state, batch, key=key, train=True, hparams=hparams)
+            measured.extend(metrics)
+        read.update(hparams.names)
 
-    jax.eval_shape(trace, jax.eval_shape(lambda: jax.random.key(0)), shapes_of(as_arrays(values)), inputs.batch)
+    hparams = shapes_of(as_arrays(dict.fromkeys(names, 0.5)))
+    jax.eval_shape(trace, jax.eval_shape(lambda: jax.random.key(0)), hparams, batch.tree)
+    return _Traced(tuple(measured), frozenset(read))
+
+
+def check_classes(classes: int, output: Any) -> None:
+    """Refuses labels that the model has no output for; compiled code would give NaN."""
+    if hasattr(output, "shape") and classes > output.shape[-1]:
+        raise ValueError(
+            f"labels: the data have {classes} classes (labels up to {classes - 1}) and the model {output.shape[-1]} "
+            f"outputs; give it {classes}"
+        )
+
+
+def _hint(thing: Any) -> str:
+    return f"; call it: {thing.__name__}(...)" if getattr(thing, "is_recipe", False) else ""
 
 
 def _total(epochs: float | None, steps: int | None, inputs: Inputs) -> int | None:
@@ -145,12 +187,11 @@ def _total(epochs: float | None, steps: int | None, inputs: Inputs) -> int | Non
         if value is not None and not (np.isfinite(value) and value > 0):
             raise ValueError(f"{name}: expected a positive number, found {value}")
     if steps is not None:
+        if int(steps) != steps:
+            raise ValueError(f"steps: expected a whole number, found {steps}")
         return int(steps)
     if inputs.steps_per_epoch is None:
         if epochs is not None or inputs.stream is None:
             raise ValueError("epochs: only data of a known size have epochs; give `steps`")
         return None
     return max(1, round((20 if epochs is None else epochs) * inputs.steps_per_epoch))
-
-
-Builder = Callable[[Mapping[str, Any]], Any]

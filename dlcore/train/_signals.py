@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Interrupt:
-    """While entered, SIGINT sets `requested`; a second one raises KeyboardInterrupt. Main thread only; restored after."""
+    """While entered, SIGINT sets `requested`, and a second one raises KeyboardInterrupt. Main thread only."""
 
     def __init__(self) -> None:
         self.requested = False

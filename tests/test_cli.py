@@ -1,0 +1,125 @@
+"""The command line, as a person meets it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dlcore.cli import main
+
+
+def run(*arguments, cwd=None):
+    """Runs `dlcore` in a process of its own; returns (exit status, stdout, stderr)."""
+    command = [sys.executable, "-c", "from dlcore.cli import main; main()", *arguments]
+    root = os.path.dirname(os.path.dirname(__file__))
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        command, cwd=cwd, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_train_writes_plain_lines_to_a_pipe_and_leaves_a_folder(tmp_path):
+    status, out, err = run("train", "iris", "--epochs", "3", "--batch-size", "32", "--seed", "3", cwd=tmp_path)
+    assert (status, err) == (0, "")
+    assert "\x1b" not in out and "\r" not in out  # no colours, no cursor movements
+    lines = out.splitlines()
+    assert lines[0] == "softmax regression on iris"
+    assert any(line.startswith("compiled in ") for line in lines)
+    assert any(line.startswith("epoch 3/3  loss ") and "learning rate 0.05" in line for line in lines)
+    assert any(line.split()[:2] == ["test", "accuracy"] for line in lines)
+    folder = tmp_path / "runs" / "iris-1"
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "curves.png", "metrics.csv"]
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((folder / "config.json").read_text())["key"] == 3
+
+
+def test_a_second_run_gets_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        main(["train", "iris", "--epochs", "1"])
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["iris-1", "iris-2"]
+    assert "iris-2" in capsys.readouterr().out
+
+
+def test_every_option_of_train_changes_the_run(tmp_path, capsys):
+    out = tmp_path / "run"
+    options = ["--data", "wine", "--optimizer", "momentum", "--learning-rate", "0.02", "--batch-size", "16"]
+    main(["train", "iris", *options, "--epochs", "2", "--seed", "7", "--seeds", "2", "--out", str(out)])
+    config = json.loads((out / "config.json").read_text())
+    assert config["data"].startswith("Dataset wine")
+    assert config["optimizer"]["recipe"] == "dlcore.optim.momentum"
+    assert config["hparams"]["learning_rate"] == 0.02
+    assert (config["batch_size"], config["key"], config["seeds"]) == (16, 7, 2)
+    assert "epoch 2/2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "lenet"], ["preset", "did you mean 'lenet5'?"]),
+        (["train", "iris", "--data", "iriss"], ["did you mean 'iris'?"]),
+        (["train", "iris", "--optimizer", "adan"], ["did you mean 'adam'?"]),
+        (["train", "iris", "--learning-rate", "-1"], ["learning_rate", "-1.0"]),
+        (["train", "iris", "--learning-rate", "nan"], ["learning_rate", "nan"]),
+        (["train", "iris", "--batch-size", "5000"], ["batch_size", "5000", "120"]),
+        (["train", "iris", "--epochs", "0"], ["epochs", "0"]),
+        (["train", "iris", "--data", "digits"], ["labels", "10", "3"]),
+        (["summary", "lenet"], ["did you mean 'lenet5'?"]),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_status_2(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    captured = capsys.readouterr()
+    assert caught.value.code == 2
+    assert captured.err.startswith("dlcore: ") and captured.err.count("\n") == 1
+    assert all(word in captured.err for word in words), captured.err
+
+
+def test_a_folder_that_exists_is_left_alone_unless_told(tmp_path, capsys):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.json").write_text("mine")
+    with pytest.raises(SystemExit):
+        main(["train", "iris", "--epochs", "1", "--out", str(out)])
+    assert (out / "config.json").read_text() == "mine" and "--overwrite" in capsys.readouterr().err
+    main(["train", "iris", "--epochs", "1", "--out", str(out), "--overwrite"])
+    assert json.loads((out / "config.json").read_text())["key"] == 0
+
+
+def test_a_mistyped_option_gets_a_suggestion(tmp_path):
+    status, _, err = run("train", "--lerning-rate", "1e-3", cwd=tmp_path)
+    assert status == 2 and "--learning-rate" in err
+
+
+def test_list_shows_presets_data_and_optimizers(capsys):
+    main(["list"])
+    out = capsys.readouterr().out
+    for name in ("lenet5", "mlp", "digits: 1437 train", "diabetes", "adamw"):
+        assert name in out
+
+
+def test_summary_shows_layers_and_parameters(capsys):
+    main(["summary", "lenet5"])
+    out = capsys.readouterr().out
+    assert "conv1" in out and "61,706" in out
+
+
+@pytest.mark.slow
+def test_the_main_job_reaches_its_accuracy(tmp_path):
+    status, out, _ = run("train", "--out", str(tmp_path / "run"), cwd=tmp_path)
+    results = json.loads((tmp_path / "run" / "config.json").read_text())["results"]
+    assert status == 0 and "LeNet-5" in out
+    assert results["test_accuracy"] >= 0.975
+
+
+@pytest.mark.slow
+def test_the_main_job_reaches_its_accuracy_over_ten_seeds(tmp_path):
+    run("train", "--seeds", "10", "--out", str(tmp_path / "run"), cwd=tmp_path)
+    results = json.loads((tmp_path / "run" / "config.json").read_text())["results"]
+    assert len(results["test_accuracy"]) == 10
+    assert sum(results["test_accuracy"]) / 10 >= 0.98
