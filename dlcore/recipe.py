@@ -1,8 +1,9 @@
 """Values that remember how they were made.
 
 A factory marked `@recipe` returns a value that knows the factory and its bound arguments. That gives the value its
-repr, its equality and a JSON form. Equal recipes are *one object* while that object lives, so whatever is cached under
-the object (a traced function, a compiled program) is found again when a notebook cell is run again.
+repr, its equality, and a JSON form (`dlcore.json_form`). Equal recipes are *one object* while that object lives, so
+whatever is cached under the object (a traced function, a compiled program) is found again when a notebook cell is run
+again.
 
     >>> from dlcore.layers import dense
     >>> dense(128, use_bias=False)
@@ -13,7 +14,6 @@ the object (a traced function, a compiled program) is found again when a noteboo
 
 import functools
 import hashlib
-import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from dlcore.errors import DlcoreError, suggest
+from dlcore.errors import suggest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,15 +38,15 @@ class Recipe(NamedTuple):
 
     def __repr__(self) -> str:
         words = []
-        for parameter, value in _changed(self):
+        for parameter, value in changed_arguments(self):
             if parameter.kind is parameter.VAR_POSITIONAL:
-                words += [_show(item) for item in value]
+                words += [show(item) for item in value]
             elif parameter.kind is parameter.VAR_KEYWORD:
-                words += [f"{name}={_show(item)}" for name, item in value.items()]
+                words += [f"{name}={show(item)}" for name, item in value.items()]
             elif parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY:
-                words.append(_show(value))
+                words.append(show(value))
             else:
-                words.append(f"{parameter.name}={_show(value)}")
+                words.append(f"{parameter.name}={show(value)}")
         return f"{self.factory.__name__}({', '.join(words)})"
 
 
@@ -187,13 +187,15 @@ def _key(value: Any) -> Any:
     return _Same(value)
 
 
-def _changed(made: Recipe) -> list[tuple[inspect.Parameter, Any]]:
+def changed_arguments(made: Recipe) -> list[tuple[inspect.Parameter, Any]]:
+    """Returns the arguments that differ from their defaults, with their parameters."""
     parameters = inspect.signature(made.factory).parameters.values()
     pairs = [(parameter, made.bound.arguments[parameter.name]) for parameter in parameters]
     return [(parameter, value) for parameter, value in pairs if _key(value) != _key(_own(parameter.default))]
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """Returns an argument as it is printed in a recipe."""
     # JAX's own functions are objects: their repr would be an address.
     if recipe_of(value) is None and callable(value) and isinstance(getattr(value, "__qualname__", None), str):
         return value.__qualname__
@@ -202,87 +204,3 @@ def _show(value: Any) -> str:
     if _is_array(value) and value.ndim:
         return f"<{value.dtype}{list(value.shape)}>"
     return repr(value)
-
-
-# --- on disk -------------------------------------------------------------------------------------------------------
-
-
-def reference(thing: Callable[..., Any]) -> str:
-    """Returns the public dotted name of a factory or function: `dlcore.layers.dense`."""
-    rooms = [part for part in thing.__module__.split(".") if not part.startswith("_")]
-    return ".".join([*rooms, thing.__qualname__])
-
-
-def to_json(value: Any) -> Any:
-    """Returns the JSON form of a value or argument; what has none is kept as its repr, for people to read.
-
-    Example:
-      >>> from dlcore.layers import dense
-      >>> to_json(dense(128, use_bias=False))
-      {'recipe': 'dlcore.layers.dense', 'arguments': {'features': 128, 'use_bias': False}}
-    """
-    made = recipe_of(value)
-    if made is not None:
-        arguments = {parameter.name: to_json(item) for parameter, item in _changed(made)}
-        return {"recipe": reference(made.factory), "arguments": arguments}
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if type(value) is list:
-        return [to_json(item) for item in value]
-    if type(value) is tuple:
-        return {"tuple": [to_json(item) for item in value]}
-    if type(value) is dict and all(isinstance(name, str) for name in value):
-        return {"dict": {name: to_json(item) for name, item in value.items()}}
-    if isinstance(value, np.dtype):
-        return {"dtype": value.name}
-    if isinstance(value, np.ndarray | np.generic) and value.size <= 4096 and value.dtype.kind in "biuf":
-        return {"array": value.tolist(), "dtype": value.dtype.name}
-    if inspect.isfunction(value) and _find(reference(value)) is value:
-        return {"function": reference(value)}
-    return {"opaque": _show(value)}
-
-
-def from_json(data: Any) -> Any:
-    """Builds a value again from `to_json`'s form. Only `dlcore.*` names are looked up; nothing is executed.
-
-    Raises:
-      DlcoreError: where the form names something outside dlcore, or something that had no JSON form.
-    """
-    if isinstance(data, list):
-        return [from_json(item) for item in data]
-    if not isinstance(data, dict):
-        return data
-    match data:
-        case {"recipe": str(name), "arguments": dict(arguments)}:
-            factory = _find(name)
-            if not getattr(factory, "is_recipe", False):
-                raise DlcoreError(f"recipe {name!r} is not one of dlcore's: build the value yourself and pass it in")
-            signature = inspect.signature(factory)
-            if unknown := [key for key in arguments if key not in signature.parameters]:
-                raise DlcoreError(f"recipe {name!r} takes no {unknown[0]!r}{suggest(unknown[0], signature.parameters)}")
-            given = inspect.BoundArguments(signature, {key: from_json(item) for key, item in arguments.items()})  # pyright: ignore[reportArgumentType]
-            given.apply_defaults()  # without them, the arguments after a missing one would be given by name
-            return factory(*given.args, **given.kwargs)
-        case {"tuple": list(items)}:
-            return tuple(from_json(item) for item in items)
-        case {"dict": dict(items)}:
-            return {name: from_json(item) for name, item in items.items()}
-        case {"array": items, "dtype": str(name)}:  # before the dtype alone, which would match it too
-            return np.asarray(items, dtype=name)[()]
-        case {"dtype": str(name)}:
-            return np.dtype(name)
-        case {"function": str(name)} if inspect.isfunction(found := _find(name)):
-            return found
-    raise DlcoreError(f"no value can be built from {data!r}: build it yourself and pass it in")
-
-
-def _find(name: str) -> Any:
-    module, _, attribute = name.rpartition(".")
-    if module.split(".")[0] != "dlcore" or any(part.startswith("_") for part in name.split(".")):
-        return None
-    try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ImportError:
-        return None
-    # What a module of ours has only imported from elsewhere is not ours.
-    return found if callable(found) and reference(found) == name else None

@@ -14,7 +14,7 @@ import numpy as np
 from dlcore.checks import shapes_of
 from dlcore.core import Layer
 from dlcore.errors import DlcoreError
-from dlcore.recipe import from_json, to_json
+from dlcore.json_form import from_json, to_json
 
 __all__ = ["check_layer"]
 

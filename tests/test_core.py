@@ -200,7 +200,7 @@ def test_a_child_that_is_never_called_is_an_error():
 
 
 def test_a_second_call_that_needs_other_params_is_an_error():
-    with pytest.raises(ValueError, match=r"child 'f' is called with \(3, 4\) and with \(3, 5\), which need different"):
+    with pytest.raises(ValueError, match=r"child 'f' is called with \(3, 4\) and \(3, 5\), which need different"):
         compose(lambda call, x: call.f(call.f(x)), f=dense(5)).init(KEY, X)
 
 

@@ -13,7 +13,8 @@ import optax
 import pytest
 
 from dlcore import optim
-from dlcore.recipe import from_json, recipe_of, to_json
+from dlcore.json_form import from_json, to_json
+from dlcore.recipe import recipe_of
 
 STEPS = 60
 RANDOM = np.random.default_rng(2)

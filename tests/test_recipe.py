@@ -16,8 +16,9 @@ from dlcore import activations, initializers
 from dlcore.core import lambda_layer
 from dlcore.errors import DlcoreError
 from dlcore.initializers import normal
+from dlcore.json_form import from_json, reference, to_json
 from dlcore.layers import cast, compose, conv, dense, relu, repeat, residual, serial
-from dlcore.recipe import Function, Value, from_json, recipe, recipe_of, reference, to_json
+from dlcore.recipe import Function, Value, recipe, recipe_of
 
 constant: Callable[..., Any] = initializers.constant  # of more than its hints say
 

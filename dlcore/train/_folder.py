@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from dlcore._version import __version__
-from dlcore.recipe import to_json
+from dlcore.json_form import to_json
 from dlcore.train._run import Run
 
 FILES = ("config.json", "metrics.csv", "curves.png")

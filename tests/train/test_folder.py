@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dlcore as dl
-from dlcore.recipe import from_json
+from dlcore.json_form import from_json
 from tests.compiles import counting
 
 FILES = {"config.json", "metrics.csv", "curves.png"}
