@@ -46,7 +46,7 @@ class CheckpointError(DlcoreError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message about an unknown name: the nearest known name, or all of them.
+    """Returns the end of an error message about an unknown name: the nearest known name, or all of them.
 
     Args:
         name: what was typed.

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 __all__ = ["cross_entropy", "mae", "mse"]
 
@@ -91,7 +92,7 @@ def cross_entropy(predictions: Any, targets: Any) -> jax.Array:
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"cross_entropy: labels are integers, found {targets.dtype}: targets.astype('int32')")
     classes = logits.shape[-1]
-    if not isinstance(given, jax.core.Tracer) and targets.size:
+    if not isinstance(given, Tracer) and targets.size:
         known = np.asarray(given)  # on the host: inside a trace of its own, JAX would trace these too
         low, high = int(known.min()), int(known.max())
         if low < 0 or high >= classes:

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 
 import jax
 import optax
+from jax.core import Tracer
 
 from dlcore.recipe import Function, recipe
 
@@ -173,7 +174,7 @@ def adamw(
 
 
 def _is_number(value: Any) -> bool:
-    return not callable(value) and not isinstance(value, jax.core.Tracer)
+    return not callable(value) and not isinstance(value, Tracer)
 
 
 def _check_rate(rate: Any) -> None:

@@ -163,7 +163,7 @@ _BUNDLED: dict[str, Callable[..., Dataset]] = {
 
 
 def names() -> tuple[str, ...]:
-    """Return the names that `load` takes.
+    """Returns the names that `load` takes.
 
     Example:
         >>> names()
@@ -173,7 +173,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """Load a bundled data set by its name.
+    """Loads a bundled data set by its name.
 
     Args:
         name: one of `names()`.

@@ -11,7 +11,7 @@ _INT32 = np.iinfo(np.int32)
 
 
 def numeric(where: str, value: Any) -> np.ndarray:
-    """Return `value` as a host array of real numbers with a leading axis of at least one row."""
+    """Returns `value` as a host array of real numbers with a leading axis of at least one row."""
     array = np.asarray(value)
     if not any(jnp.issubdtype(array.dtype, kind) for kind in (np.bool_, np.integer, np.floating)):
         raise TypeError(f"{where}: expected real numbers, found dtype {array.dtype}; convert it to float32 or int32")
@@ -30,7 +30,7 @@ def is_integer(array: np.ndarray) -> bool:
 
 
 def finite_float32(where: str, array: np.ndarray) -> np.ndarray:
-    """Return `array` in float32, refusing NaN and infinity (and what becomes infinite in float32)."""
+    """Returns `array` in float32, refusing NaN and infinity (and what becomes infinite in float32)."""
     with np.errstate(over="ignore"):
         single = array.astype(np.float32, copy=False)
     finite = np.isfinite(single)
@@ -45,7 +45,7 @@ def finite_float32(where: str, array: np.ndarray) -> np.ndarray:
 
 
 def integers_int32(where: str, array: np.ndarray) -> np.ndarray:
-    """Return `array` in int32, refusing numbers that the cast would cut."""
+    """Returns `array` in int32, refusing numbers that the cast would cut."""
     low, high = array.min(), array.max()
     if low < _INT32.min or high > _INT32.max:
         raise ValueError(
@@ -55,7 +55,7 @@ def integers_int32(where: str, array: np.ndarray) -> np.ndarray:
 
 
 def features(where: str, value: Any) -> np.ndarray:
-    """Return inputs as float32, or as int32 where they are integers (token ids go into an embedding unchanged)."""
+    """Returns inputs as float32, or as int32 where they are integers (token ids go into an embedding unchanged)."""
     array = numeric(where, value)
     if is_integer(array):
         return integers_int32(where, array)
@@ -65,7 +65,7 @@ def features(where: str, value: Any) -> np.ndarray:
 
 
 def class_labels(where: str, value: Any, classes: int) -> np.ndarray:
-    """Return integer labels in `[0, classes)` as int32."""
+    """Returns integer labels in `[0, classes)` as int32."""
     array = numeric(where, value)
     if jnp.issubdtype(array.dtype, np.floating):
         raise TypeError(
@@ -86,7 +86,7 @@ def class_labels(where: str, value: Any, classes: int) -> np.ndarray:
 
 
 def real_targets(where: str, value: Any, *, flat: bool) -> np.ndarray:
-    """Return regression targets as float32 of shape (N, 1), or (N, ...); (N,) only where `flat` allows it."""
+    """Returns regression targets as float32 of shape (N, 1), or (N, ...); (N,) only where `flat` allows it."""
     array = numeric(where, value)
     if array.ndim == 1 and not flat:
         raise ValueError(

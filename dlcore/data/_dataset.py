@@ -126,7 +126,7 @@ class Dataset:
         return f"x {x.shape[1:]} {x.dtype}, y {shape}{kind}"
 
     def _repr_html_(self) -> str:
-        """Show the split sizes, and the class counts where there are at most twenty, as a table in a notebook."""
+        """Shows the split sizes, and the class counts where there are at most twenty, as a table in a notebook."""
         counted = self.classes if len(self.classes) <= 20 else ()
         head = "".join(f"<th>{html.escape(title)}</th>" for title in ("split", "rows", *counted))
         body = ""
@@ -149,7 +149,7 @@ def _names(where: str, given: Any) -> tuple[str, ...]:
 
 
 def as_dataset(data: Any) -> Dataset:
-    """Return `data` as a `Dataset`: what training takes, made one thing.
+    """Returns `data` as a `Dataset`: what training takes, made one thing.
 
     Args:
         data: a `Dataset`, which is returned as it is, or a pair `(x, y)` of NumPy or JAX arrays, which becomes the

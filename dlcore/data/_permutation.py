@@ -16,7 +16,7 @@ _LIMIT = 2**31 - 1
 
 
 def permutation_index(key: Any, epoch: Any, position: Any, size: int) -> Array:
-    """Return the item at `position` of the permutation of `range(size)` that `(key, epoch)` names.
+    """Returns the item at `position` of the permutation of `range(size)` that `(key, epoch)` names.
 
     A generalised Feistel network over pairs `(l, r)` of `Z_a x Z_b`, with `a = ceil(sqrt(size))` and
     `b = ceil(size / a)`, or one more where both are odd: rounds `l <- l + F(r) mod a` and `r <- r + F(l) mod b`

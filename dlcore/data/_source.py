@@ -29,7 +29,7 @@ class Source(Protocol):
     """
 
     def __call__(self, key: Any, n: Any) -> Any:
-        """Return the batch of step `n`."""
+        """Returns the batch of step `n`."""
         ...
 
 
@@ -91,7 +91,7 @@ class Batches:
         return self.size // self.batch_size
 
     def __call__(self, key: Any, n: Any) -> dict[str, Array]:
-        """Return the batch of step `n`: arrays of shape (batch_size, ...) by name."""
+        """Returns the batch of step `n`: arrays of shape (batch_size, ...) by name."""
         for name, array in self.arrays.items():
             if len(array) < self.start + self.size:
                 raise ValueError(
@@ -131,7 +131,7 @@ class Stacked:
     start: Any = 0
 
     def __call__(self, key: Any, n: Any) -> Any:
-        """Return the batch of step `n`."""
+        """Returns the batch of step `n`."""
         steps = len(jax.tree.leaves(self.arrays)[0])
         if isinstance(n, int) and isinstance(self.start, int) and not self.start <= n < self.start + steps:
             raise IndexError(f"Stacked: expected a step from {self.start} to {self.start + steps - 1}, found {n}")

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from dlcore.core import Layer
 from dlcore.errors import suggest
@@ -70,7 +71,7 @@ def check_hparams(given: Mapping[str, Any], known: Mapping[str, Any], builders: 
         is_number = isinstance(value, int | float | np.generic | np.ndarray | jax.Array) and not isinstance(value, bool)
         if not is_number or jnp.ndim(value) != 0 or not jnp.issubdtype(jnp.result_type(value), jnp.number):
             raise TypeError(f"hparams[{name!r}]: expected a number, found {value!r}; what is no number is structure")
-        values[name] = value if isinstance(value, jax.core.Tracer) else float(value)
+        values[name] = value if isinstance(value, Tracer) else float(value)
     for build in builders:
         build(Recorder(values))
     return values

@@ -61,7 +61,7 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
     @functools.partial(jax.jit, static_argnames="inputs")
     def init_lanes(key: Any, hparams: Any, params: Any = None, state: Any = None, *, inputs: Any) -> TrainState:
         # A loop on every backend: each lane starts from the bits of the lone run.
-        one = over_lanes(lambda *own: init(*own, params, state, inputs.tree), lanes and "loop", (True, True))
+        one = over_lanes(lambda k, own: init(k, own, params, state, inputs.tree), lanes and "loop", (True, True))
         return one(key, hparams)
 
     return Program(

@@ -79,7 +79,7 @@ def prepare(
     if step is None and (unread := [name for name in hparams or {} if name not in traced.read]):
         raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], traced.read)}")
     total = _total(epochs, steps, inputs)
-    step = step or gradient_step(objective, build)
+    step = step or gradient_step(objective, build)  # pyright: ignore[reportArgumentType]
     return Setup(model, objective, build, step, batch_size, inputs, shapes, values, total, traced.measured)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def data() -> Dataset:
     y = np.arange(64) % 3
     x = (random.normal(size=(64, 4)) + 2 * np.eye(3, 4)[y]).astype(np.float32)
     parts = {"train": slice(0, 40), "validation": slice(40, 53), "test": slice(53, 64)}
-    splits = {name: {"x": x[rows], "y": y[rows]} for name, rows in parts.items()}
+    splits: dict[str, Any] = {name: {"x": x[rows], "y": y[rows]} for name, rows in parts.items()}
     return Dataset("clouds", **splits, task="classification", classes=("a", "b", "c"))
 
 

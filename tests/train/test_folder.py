@@ -60,8 +60,8 @@ def test_the_table_holds_every_value_that_was_measured(data, tmp_path):
     rows = read_metrics(tmp_path / "run")
     for name in ("loss", "accuracy", "validation_loss", "gradient_norm", "test_loss"):
         for lane in range(2):
-            values = [float(row["value"]) for row in rows if (row["metric"], row["lane"]) == (name, str(lane))]
-            np.testing.assert_array_equal(np.float32(values), np.ravel(run.metrics[name][lane]))
+            values = [np.float32(row["value"]) for row in rows if (row["metric"], row["lane"]) == (name, str(lane))]
+            np.testing.assert_array_equal(values, np.ravel(run.metrics[name][lane]))
     assert [row["step"] for row in rows if (row["metric"], row["lane"]) == ("validation_loss", "0")] == ["5", "10"]
     assert [row["step"] for row in rows if row["metric"] == "test_loss"] == ["", ""]
 
@@ -87,7 +87,10 @@ def contents(folder):
 def test_a_folder_that_holds_a_run_is_left_as_it_is(data, tmp_path):
     fit(data, tmp_path / "run")
     before = contents(tmp_path / "run")
-    with counting() as compiles, pytest.raises(FileExistsError, match=r"out: .*run exists and is not empty; .*overwrite"):
+    with (
+        counting() as compiles,
+        pytest.raises(FileExistsError, match=r"out: .*run exists and is not empty; .*overwrite"),
+    ):
         fit(data, tmp_path / "run", key=1)
     assert contents(tmp_path / "run") == before
     assert compiles.traces == compiles.backend == 0, compiles

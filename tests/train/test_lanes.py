@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import dlcore as dl
+from dlcore.core import derive
 from dlcore.train import _fit
 
 ADAM = dl.optim.adam(1e-2)
@@ -86,7 +87,8 @@ def test_the_seed_before_zero_is_a_key_like_any_other(data):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "error"), [(0, ValueError), (-2, ValueError), ([], ValueError), (True, ValueError), ("ab", TypeError), ([0.5], TypeError)]
+    ("seeds", "error"),
+    [(0, ValueError), (-2, ValueError), ([], ValueError), (True, ValueError), ("ab", TypeError), ([0.5], TypeError)],
 )
 def test_other_seeds_are_refused(model, data, seeds, error):
     with pytest.raises(error, match="seeds: expected"):
@@ -95,7 +97,7 @@ def test_other_seeds_are_refused(model, data, seeds, error):
 
 def test_a_lane_that_is_not_finite_stops_alone(data):
     """Only the lane of seed 1 meets the NaN, which its own batches bring."""
-    first = jax.random.key_data(dl.core.derive(jax.random.key(1), "data"))
+    first = jax.random.key_data(derive(jax.random.key(1), "data"))
 
     def source(key, n):
         x = jax.random.normal(jax.random.fold_in(key, n), (8, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ def measure(batch, objective=OBJECTIVE, params=PARAMS):
     return objective(params, {}, batch, key=None, train=False, hparams={})
 
 
-def start(optimizer, params=PARAMS, state=None):
+def start(optimizer, params=PARAMS, state=None) -> Any:
     return TrainState(jnp.int32(0), params, state or {}, optimizer.init(params), jax.random.key(3), {})
 
 

@@ -1,6 +1,8 @@
-"""A cell that is run again traces and compiles nothing where everything has a recipe, and compiles nothing elsewhere."""
+"""A cell that is run again traces and compiles nothing where all has a recipe, and compiles nothing elsewhere."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import optax
@@ -32,11 +34,12 @@ def own_cache(tmp_path, monkeypatch):
     compilation_cache.reset_cache()
 
 
-def cell(data, **options):
+def cell(data, model=None, **options):
     """What a notebook cell holds: everything is made anew."""
-    model = dl.models.mlp([6], classes=3, dropout=0.1)
-    settings = {"progress": False, "batch_size": 8, "epochs": 2, "metrics": [dl.metrics.accuracy]}
-    return dl.fit(model, data, **(settings | {"optimizer": dl.optim.adam(1e-3)} | options))
+    model = model or dl.models.softmax_regression(3)
+    settings: dict[str, Any] = {"progress": False, "batch_size": 8, "epochs": 2, "metrics": [dl.metrics.accuracy]}
+    settings["optimizer"] = dl.optim.adam(1e-3)
+    return dl.fit(model, data, **(settings | options))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,16 @@ def test_a_cell_that_is_run_again_traces_and_compiles_nothing(data, change):
     assert compiles.traces == compiles.lowerings == compiles.backend == 0, compiles
 
 
+def test_a_model_of_many_parts_is_the_same_when_it_is_built_again(data):
+    def build():
+        return dl.serial(dl.models.mlp([6], classes=4, dropout=0.1), dl.residual(dl.dense(4)), dl.dense(3))
+
+    cell(data, build())
+    with counting() as compiles:
+        cell(data, build())
+    assert compiles.traces == compiles.backend == 0, compiles
+
+
 @pytest.mark.parametrize("options", [{"seeds": 3}, {"patience": 2}, {"seeds": [4, 9, 1], "patience": 1}])
 def test_lanes_and_patience_are_run_again_without_compiling(data, options):
     cell(data, **options)
@@ -69,10 +82,12 @@ def test_lanes_and_patience_are_run_again_without_compiling(data, options):
 
 def test_a_finished_run_predicts_and_evaluates_again_without_compiling(data):
     run = cell(data)
-    run.predict(data.test["x"]), run.evaluate("test")
+    run.predict(data.test["x"])
+    run.evaluate("test")
     with counting() as compiles:
         again = cell(data, optimizer=dl.optim.adam(0.1))
-        again.predict(data.test["x"]), again.evaluate("test")
+        again.predict(data.test["x"])
+        again.evaluate("test")
     assert compiles.traces == compiles.backend == 0, compiles
 
 
@@ -106,8 +121,7 @@ def test_another_process_finds_the_programs(data, own_cache):
 
 
 def forget_everything():
-    """Leaves this process with what a new one has."""
-    jax.clear_caches()
+    """Leaves this process with no programs of `fit`, as a new one has."""
     _program.program.cache_clear()
     _setup._trace.cache_clear()
 
