@@ -46,7 +46,8 @@ def batch_norm(
 
     def init(key: Any, x: Any) -> tuple[dict, dict]:
         expect_floating(x, "batch_norm")
-        zeros, ones = jnp.zeros(x.shape[-1:]), jnp.ones(x.shape[-1:])
+        dtype = np.promote_types(x.dtype, np.float32)
+        zeros, ones = jnp.zeros(x.shape[-1:], dtype), jnp.ones(x.shape[-1:], dtype)
         return _affine(zeros, ones, use_scale, use_offset), {"mean": zeros, "var": ones}
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
@@ -93,7 +94,8 @@ def layer_norm(*, epsilon: float = 1e-6, use_scale: bool = True, use_offset: boo
 
     def init(key: Any, x: Any) -> tuple[dict, dict]:
         expect_floating(x, "layer_norm")
-        return _affine(jnp.zeros(x.shape[-1:]), jnp.ones(x.shape[-1:]), use_scale, use_offset), {}
+        dtype = np.promote_types(x.dtype, np.float32)
+        return _affine(jnp.zeros(x.shape[-1:], dtype), jnp.ones(x.shape[-1:], dtype), use_scale, use_offset), {}
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = expect_floating(x, "layer_norm")

@@ -53,6 +53,7 @@ class RunFolder:
             **{name: to_json(value) for name, value in arguments.items()},
             "hparams": dict(run.hparams),
             "batch_size": run.batch_size,
+            "steps": int(np.max(run.final.step)),
             "stopped": np.asarray(run.stopped).tolist(),
             "compile_seconds": run.compile_seconds,
             "run_seconds": run.run_seconds,

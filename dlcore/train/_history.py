@@ -27,8 +27,8 @@ class History:
 
     def add_chunk(self, log: Log) -> dict[str, np.ndarray]:
         """Takes in a chunk's log; returns the means of its rows, a value a lane."""
-        done, finite, steps, last = (self._per_lane(tree) for tree in jax.device_get(tuple(log)))
-        steps = loss_first(steps)
+        done, finite, steps, last = (self.per_lane(tree) for tree in jax.device_get(tuple(log)))
+        steps, done = loss_first(steps), np.where(self.finite, done, 0)  # what was started after the end is not counted
         self._steps.append({name: rows[:, : max(done.max(), 1)] for name, rows in steps.items()})
         self._counts.append(done)
         self.done += done
@@ -44,7 +44,7 @@ class History:
 
     def add_evaluation(self, step: int, values: Mapping[str, Any], active: np.ndarray) -> dict[str, np.ndarray]:
         """Takes in an evaluation; lanes that have stopped get NaN."""
-        values = loss_first({k: np.where(active, row, np.nan) for k, row in self._per_lane(dict(values)).items()})
+        values = loss_first({k: np.where(active, row, np.nan) for k, row in self.per_lane(dict(values)).items()})
         self._evaluations.append((step, values))
         return values
 
@@ -73,7 +73,8 @@ class History:
         """Takes the lane axis off the arrays of a lone run."""
         return array if self.lanes else array[0]
 
-    def _per_lane(self, tree: Any) -> Any:
+    def per_lane(self, tree: Any) -> Any:
+        """Gives the arrays of a lone run a lane axis."""
         return jax.tree.map(lambda x: np.asarray(x) if self.lanes else np.asarray(x)[None], tree)
 
 

@@ -52,12 +52,20 @@ class Stream:
         first = next(batches, None)
         if first is None:
             raise ValueError("data: the iterator is empty; a batch is a pair (x, y) or a dict of arrays")
-        self._rest = itertools.chain([first], batches)
         self.batch = shapes_of(_as_batch(first))
+        # A short last batch is dropped, as the remainder of an epoch is.
+        self._rest = itertools.filterfalse(self._is_short, map(_as_batch, itertools.chain([first], batches)))
+
+    def _is_short(self, batch: Any) -> bool:
+        found, first = shapes_of(batch), self.batch
+        if jax.tree.structure(found) != jax.tree.structure(first):
+            return False
+        pairs = list(zip(jax.tree.leaves(found), jax.tree.leaves(first), strict=True))
+        return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype and a.shape < b.shape for a, b in pairs)
 
     def take(self, start: int, most: int) -> tuple[Stacked | None, int]:
         """Returns the next batches as a source for steps from `start` on, and how many there are."""
-        taken = [_as_batch(batch) for batch in itertools.islice(self._rest, min(most, STACK))]
+        taken = list(itertools.islice(self._rest, min(most, STACK)))
         for n, batch in enumerate(taken):
             if shapes_of(batch) != self.batch:
                 raise ValueError(f"data: batch {start + n} has {shapes_of(batch)}, and the first had {self.batch}")

@@ -2,20 +2,33 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlcore.train._chunk import Log
 from dlcore.train._history import History, loss_first
 from dlcore.train._patience import Patience
 from dlcore.train._program import CAPACITY, Program
 from dlcore.train._progress import Silent
+from dlcore.train._rewind import is_small, keep, rewind, where_lanes
 from dlcore.train._run import Run
 from dlcore.train._setup import Setup
 from dlcore.train._signals import Interrupt
 from dlcore.train._state import TrainState
+
+
+class _Waiting(NamedTuple):
+    """A chunk that was started and not yet looked at."""
+
+    done: int
+    log: Log
+    evaluation: Any
+    kept: TrainState | None
+    source: Any
+    steps: Any
 
 
 class Loop:
@@ -42,36 +55,36 @@ class Loop:
         self.show.start(total, inputs.steps_per_epoch)
         self._began = time.perf_counter()
         carry, done, waiting = self._compiling(start), 0, None
+        self._is_small = is_small(carry)
         while (total is None or done < total) and self.active.any() and not self.interrupt.requested:
+            if inputs.stream is not None and waiting is not None:
+                # A run that has stopped at a batch must not be given the ones after it.
+                carry, waiting = self._read(carry, waiting), None
+                if not self.active.any():
+                    break
             source, k = self._next(done)
             if not k:
                 break
-            if inputs.stream is not None and waiting is not None:
-                # A run that has stopped at a batch must not be given the ones after it.
-                self._read(*waiting)
-                waiting = None
-                if not self.active.any():
-                    break
-            first = done == 0
-            carry, log = self._compiling(self._chunk, carry, source, k) if first else self._chunk(carry, source, k)
-            done += k
+            first, done = done == 0, done + k
+            steps = np.int32(k) if self.history.lanes is None else np.where(self.active, k, 0).astype(np.int32)
+            kept = keep(carry) if self._is_small else None
+            chunk = self.programs.chunk if self._is_small else self.programs.guarded_chunk
+            carry, log = self._compiling(chunk, carry, source, steps) if first else chunk(carry, source, steps)
             evaluation = None
             if "validation" in inputs.splits and (done % inputs.steps_per_epoch == 0 or done == total):
                 measure = (self.programs.evaluate, carry.params, carry.state, carry.hparams, inputs.arrays)
-                where = inputs.splits["validation"]
-                evaluation = self._compiling(*measure, *where)
+                evaluation = self._compiling(*measure, *inputs.splits["validation"])
             if first:
                 self.show.compiled(self.compile_seconds)
             if waiting is not None:
-                self._read(*waiting)
-            waiting = (done, log, evaluation)
+                carry = self._read(carry, waiting)
+            waiting = _Waiting(done, log, evaluation, kept, source, steps)
             if self.patience is not None:  # its verdict is needed before the next chunk
-                self._read(*waiting)
-                waiting = None
+                carry, waiting = self._read(carry, waiting), None
                 if evaluation is not None:
                     self._judge(carry)
         if waiting is not None:
-            self._read(*waiting)
+            carry = self._read(carry, waiting)
         if self.interrupt.requested:
             self.reasons[self.active] = "interrupted"
         return carry
@@ -114,10 +127,6 @@ class Loop:
             k = min(k, inputs.steps_per_epoch - done % inputs.steps_per_epoch)
         return inputs.source, k
 
-    def _chunk(self, carry: TrainState, source: Any, k: int) -> Any:
-        steps = np.int32(k) if self.history.lanes is None else np.where(self.active, k, 0).astype(np.int32)
-        return self.programs.chunk(carry, source, steps)
-
     def _compiling(self, function: Callable[..., Any], *args: Any) -> Any:
         # Execution is asynchronous: what a call takes is tracing and compiling, and next to nothing when they are done.
         began = time.perf_counter()
@@ -125,17 +134,26 @@ class Loop:
         self.compile_seconds += time.perf_counter() - began
         return result
 
-    def _read(self, done: int, log: Any, evaluation: Any) -> None:
+    def _read(self, carry: TrainState, waiting: "_Waiting") -> TrainState:
+        """Takes in what a chunk measured; returns the carry, with lanes that did not stay finite taken back."""
+        log = waiting.log
+        failed = self.active & ~self.history.per_lane(np.asarray(log.finite))
+        if failed.any() and self._is_small:
+            lanes = self.history.squeeze(failed)
+            log = log._replace(finite=~lanes)  # those that failed earlier are out already
+            repaired, log = rewind(self.programs.chunk, waiting.kept, waiting.source, waiting.steps, log)
+            carry = jax.tree.map(lambda new, old: where_lanes(lanes, new, old), repaired, carry)
         values = self.history.add_chunk(log)
-        for lane in np.flatnonzero(self.active & ~self.history.finite):
+        for lane in np.flatnonzero(failed):
             self.reasons[lane] = f"non-finite at step {self.history.done[lane]}"
-        self.active &= self.history.finite
-        if evaluation is not None:
-            measured = self.history.add_evaluation(done, evaluation, self.active)
+        self.active &= ~failed
+        if waiting.evaluation is not None:
+            measured = self.history.add_evaluation(waiting.done, waiting.evaluation, self.active)
             values |= {f"validation_{name}": value for name, value in measured.items()}
         rate = self.setup.hparams.get("learning_rate")
-        self.show.update(done, values | ({"learning_rate": np.asarray(rate)} if rate is not None else {}))
+        self.show.update(waiting.done, values | ({"learning_rate": np.asarray(rate)} if rate is not None else {}))
         self._last = values
+        return carry
 
     def _judge(self, carry: TrainState) -> None:
         names = {name: value for name, value in self._last.items() if name.startswith("validation_")}

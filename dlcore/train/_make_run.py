@@ -8,7 +8,7 @@ from flax import struct
 from jax import lax
 
 from dlcore.core import derive
-from dlcore.train._chunk import NORMS, guard
+from dlcore.train._chunk import take_guarded
 from dlcore.train._hparams import as_arrays
 from dlcore.train._objective import build_layer, build_optimizer
 from dlcore.train._setup import prepare
@@ -60,7 +60,7 @@ def make_run(model: Any, data: Any, **options: Any) -> Callable[..., Result]:
     setup = prepare(model, data, **options)
     if setup.inputs.stream is not None:
         raise TypeError("data: a host iterator is not a pure function of (key, n); give arrays or a source")
-    guarded, source, total = guard(setup.step), setup.inputs.source, setup.total
+    source, total = setup.inputs.source, setup.total
 
     def run(key: Any, hparams: Any = None) -> Result:
         values = as_arrays(setup.hparams | dict(hparams or {}))
@@ -72,8 +72,8 @@ def make_run(model: Any, data: Any, **options: Any) -> Callable[..., Result]:
         data_key = derive(key, "data")
 
         def body(carry: TrainState, _: None) -> tuple[TrainState, dict[str, Any]]:
-            carry, metrics = guarded(carry, source(data_key, carry.step), False)
-            return carry, {name: value for name, value in metrics.items() if name not in NORMS}
+            carry, metrics, _ = take_guarded(setup.step, carry, source(data_key, carry.step))
+            return carry, metrics
 
         carry, metrics = lax.scan(body, carry, length=total)
         return Result(carry.params, carry.state, carry.opt_state, metrics)

@@ -49,15 +49,14 @@ def supervised(model: Any, loss: Callable[..., Any], metrics: Sequence[Any] | Ma
 
 @recipe
 def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
-    """The ordinary step: one gradient, one update; nothing is updated where loss, gradient or update is not finite.
+    """The ordinary step: one gradient of the mean loss, one update.
 
     Args:
       objective: see `supervised`; a function of the hyperparameters that builds one will do.
       optimizer: an optax optimizer, or a function of the hyperparameters that builds one.
 
     Returns:
-      `(carry, batch) -> (carry, metrics)` on a `TrainState`. The metrics are the objective's pairs, `finite`, and under
-      the keyword `norms=True` (which may be traced) the norms of gradient, update and params, else zeros.
+      `(carry, batch) -> (carry, metrics)` on a `TrainState`. The metrics are the objective's pairs, and the `gradient`.
 
     Example:
       >>> from dlcore import layers, losses, optim
@@ -65,7 +64,7 @@ def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
       gradient_step(supervised(dense(1), mse), adam())
     """
 
-    def step(carry: TrainState, batch: Any, *, norms: Any = False) -> tuple[TrainState, dict[str, Any]]:
+    def step(carry: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
         evaluate, transform = build_function(objective, carry.hparams), build_optimizer(optimizer, carry.hparams)
         key = derive(carry.key, "model", carry.step)
 
@@ -73,21 +72,11 @@ def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
             loss, (state, pairs) = evaluate(params, carry.state, batch, key=key, train=True, hparams=carry.hparams)
             return ratio(loss), (state, pairs)
 
-        (loss, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
+        (_, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
         change, opt_state = transform.update(gradient, carry.opt_state, carry.params)
-        # A sum is finite only if every term is. The update may overflow, or be 0/0, where the gradient is finite.
-        finite = jnp.isfinite(loss + sum(jnp.sum(leaf) for leaf in jax.tree.leaves((gradient, change))))
-
-        def update(carry: TrainState) -> tuple[TrainState, Any]:
-            trees = (gradient, change, carry.params)
-            measure = lambda: tuple(optax.tree.norm(tree).astype(jnp.float32) for tree in trees)  # noqa: E731
-            measured = jax.lax.cond(norms, measure, lambda: (jnp.float32(0),) * 3)
-            params = optax.apply_updates(carry.params, change)
-            return carry.replace(step=carry.step + 1, params=params, state=state, opt_state=opt_state), measured
-
-        carry, measured = jax.lax.cond(finite, update, lambda carry: (carry, (jnp.float32(0),) * 3), carry)
-        names = ("gradient_norm", "update_norm", "params_norm")
-        return carry, pairs | {"finite": finite} | dict(zip(names, measured, strict=True))
+        params = optax.apply_updates(carry.params, change)
+        after = carry.replace(step=carry.step + 1, params=params, state=state, opt_state=opt_state)
+        return after, pairs | {"gradient": gradient}
 
     return step
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dlcore.errors import suggest
+from dlcore.train._rewind import where_lanes
 from dlcore.train._setup import Setup
 
 
@@ -52,7 +52,4 @@ class Patience:
 
 @jax.jit
 def _keep(best: Any, new: Any, better: Any) -> Any:
-    def choose(old: Any, new: Any) -> Any:
-        return jnp.where(better.reshape(better.shape + (1,) * (new.ndim - better.ndim)), new, old)
-
-    return jax.tree.map(choose, best, new)
+    return jax.tree.map(lambda old, new: where_lanes(better, new, old), best, new)

@@ -21,6 +21,7 @@ class Program(NamedTuple):
 
     init: Callable[..., Any]  # (key, hparams, params, state, *, inputs: Shapes) -> TrainState
     chunk: Callable[..., Any]  # (carry, source, k) -> (carry, Log); the carry is donated
+    guarded_chunk: Callable[..., Any]  # the same, checked step by step
     evaluate: Callable[..., Any]  # (params, state, hparams, arrays, start, size) -> {name: mean}
 
 
@@ -35,6 +36,8 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
         return TrainState(jnp.int32(0), params, state, opt_state, key, hparams)
 
     def evaluate(params: Any, state: Any, hparams: Any, arrays: Any, start: Any, size: Any) -> dict[str, Any]:
+        if objective is None:
+            raise ValueError("evaluate: the run was given a step and no loss; give `loss` or `objective` to fit too")
         total = jax.tree.leaves(arrays)[0].shape[0]
 
         def batch(i: Any) -> dict[str, Any]:
@@ -56,7 +59,8 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
         sums = lax.fori_loop(0, (size + batch_size - 1) // batch_size, add, zeros)
         return {name: ratio(pair) for name, pair in sums.items()}
 
-    chunk = make_chunk(step, CAPACITY)
+    def chunk(guarded: bool) -> Any:
+        return jax.jit(over_lanes(make_chunk(step, CAPACITY, guarded), lanes, (True, False, True)), donate_argnums=0)
 
     @functools.partial(jax.jit, static_argnames="inputs")
     def init_lanes(key: Any, hparams: Any, params: Any = None, state: Any = None, *, inputs: Any) -> TrainState:
@@ -66,6 +70,7 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
 
     return Program(
         init_lanes,
-        jax.jit(over_lanes(chunk, lanes, (True, False, True)), donate_argnums=0),
+        chunk(guarded=False),
+        chunk(guarded=True),
         jax.jit(over_lanes(evaluate, lanes, (True, True, True, False, False, False))),
     )

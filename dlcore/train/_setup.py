@@ -63,17 +63,16 @@ def prepare(
     build, numbers = split_optimizer(adam() if optimizer is None else optimizer)
     builders = [thing for thing in (model, build, loss, objective) if is_builder(thing)]
     values = check_hparams(hparams or {}, numbers, builders)
-    # A step of one's own may do without targets, and then there is nothing that could be evaluated.
-    if objective is None and (step is None or inputs.dataset is not None or _targets(inputs) is not None):
+    if objective is None and step is not None and loss is None and metrics is None:
+        inputs = inputs._replace(splits={})  # a step of one's own says nothing of how to evaluate
+    elif objective is None:
         classification = _is_classification(inputs)
         loss = loss or (losses.cross_entropy if classification else losses.mse)
         if metrics is None:
             metrics = (measures.accuracy,) if classification and loss is losses.cross_entropy else ()
         objective = supervised(model, loss, _fixed(metrics))
-    # A batch without "x" goes to the model whole.
-    shapes = Shapes.of(
-        (inputs.batch["x"] if isinstance(inputs.batch, Mapping) and "x" in inputs.batch else inputs.batch,)
-    )
+    has_x = isinstance(inputs.batch, Mapping) and "x" in inputs.batch
+    shapes = Shapes.of((inputs.batch["x"] if has_x else inputs.batch,))  # a batch without "x" goes to the model whole
     classes = len(inputs.dataset.classes) if inputs.dataset is not None else 0
     traced = _trace(model, objective, build, shapes, Shapes.of(inputs.batch), tuple(sorted(values)), classes)
     if step is None and (unread := [name for name in hparams or {} if name not in traced.read]):
@@ -116,26 +115,19 @@ def _say(shape: jax.ShapeDtypeStruct) -> str:
 def _is_classification(inputs: Inputs) -> bool:
     if inputs.dataset is not None:
         return inputs.dataset.task == "classification"
-    targets = _targets(inputs)
+    targets = inputs.batch.get("y") if isinstance(inputs.batch, Mapping) else None
     if targets is None:
         raise ValueError("data: batches have no 'y', so there is no loss to choose: give `objective` or `step`")
     return jnp.issubdtype(targets.dtype, jnp.integer)
 
 
-def _targets(inputs: Inputs) -> Any:
-    return inputs.batch.get("y") if isinstance(inputs.batch, Mapping) else None
-
-
 def _fixed(metrics: Any) -> Any:
-    # lists of the same metrics are the same metrics
-    found = (
-        dict(metrics)
-        if isinstance(metrics, Mapping)
-        else tuple(metrics if isinstance(metrics, tuple | list) else (metrics,))
-    )
-    if odd := [one for one in (found.values() if isinstance(found, dict) else found) if not callable(one)]:
+    # One form for each: lists of the same metrics are the same metrics.
+    several = isinstance(metrics, tuple | list | Mapping)
+    fixed = dict(metrics) if isinstance(metrics, Mapping) else tuple(metrics if several else (metrics,))
+    if odd := [one for one in (fixed.values() if isinstance(fixed, dict) else fixed) if not callable(one)]:
         raise TypeError(f"metrics: expected functions (predictions, targets) -> array, found {odd[0]!r}")
-    return found
+    return fixed
 
 
 class _Traced(NamedTuple):
