@@ -27,7 +27,7 @@ def scope(name: str) -> Iterator[None]:
         raise
 
 
-def expect_params(params: Any, /, what: str = "params", **shapes: tuple[int, ...]) -> None:
+def expect_params(params: Any, what: str = "params", /, **shapes: tuple[int, ...]) -> None:
     """Checks a leaf's params (or state) by name and shape, so that another model's are named and not broadcast.
 
     Raises:

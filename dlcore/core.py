@@ -207,8 +207,9 @@ def compose(forward: Callable[..., Any], /, **children: Layer | Callable[..., An
                 first = plans.setdefault(name, made)
                 if (first.params, first.state) != (made.params, made.state):
                     raise ValueError(
-                        f"child {name!r} is called with {say_shapes(first.inputs)} and {say_shapes(inputs)}, which need "
-                        f"different parameters: {say_shapes(first.params)} and {say_shapes(made.params)}; use two children"
+                        f"child {name!r} is called with {say_shapes(first.inputs)} and {say_shapes(inputs)}, which "
+                        f"need different parameters: {say_shapes(first.params)} and {say_shapes(made.params)}; use "
+                        "two children"
                     )
                 outputs[signature] = made.output
             return jax.tree.map(lambda spec: jnp.zeros(spec.shape, spec.dtype), outputs[signature])

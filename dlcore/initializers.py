@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from dlcore.recipe import recipe
 
@@ -205,8 +206,8 @@ def _draw_symmetric(key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
 
 def _scaled(draw: Callable[..., jax.Array], key: Any, shape: tuple[int, ...], dtype: Any, factor: Any) -> jax.Array:
     size = math.prod(shape)
-    is_threefry = str(jax.random.key_impl(key)) == "threefry2x32" and jax.config.jax_threefry_partitionable
-    if isinstance(key, jax.core.Tracer) or size == 0 or not is_threefry:
+    is_threefry = str(jax.random.key_impl(key)) == "threefry2x32" and jax.config.jax_threefry_partitionable  # pyright: ignore
+    if isinstance(key, Tracer) or size == 0 or not is_threefry:
         values = draw(key, shape, dtype)
     else:
         values = draw(key, (max(4096, 1 << (size - 1).bit_length()),), dtype)[:size].reshape(shape)

@@ -11,7 +11,7 @@ from dlcore.core import derive
 from dlcore.train._objective import ratio
 from dlcore.train._state import TrainState
 
-NORMS = ("gradient_norm", "update_norm", "params_norm")
+NORMS: tuple[str, ...] = ("gradient_norm", "update_norm", "params_norm")
 
 
 class Log(NamedTuple):

@@ -13,7 +13,7 @@ from dlcore.train._history import History, loss_first
 from dlcore.train._patience import Patience
 from dlcore.train._program import CAPACITY, Program
 from dlcore.train._progress import Silent
-from dlcore.train._rewind import is_small, keep, rewind, where_lanes
+from dlcore.train._rewind import is_small, keep, mend, rewind
 from dlcore.train._run import Run
 from dlcore.train._setup import Setup
 from dlcore.train._signals import Interrupt
@@ -26,7 +26,7 @@ class _Waiting(NamedTuple):
     done: int
     log: Log
     evaluation: Any
-    kept: TrainState | None
+    kept: Any
     source: Any
     steps: Any
 
@@ -56,6 +56,7 @@ class Loop:
         self._began = time.perf_counter()
         carry, done, waiting = self._compiling(start), 0, None
         self._is_small = is_small(carry)
+        self._per_epoch = inputs.steps_per_epoch if "validation" in inputs.splits else None
         while (total is None or done < total) and self.active.any() and not self.interrupt.requested:
             if inputs.stream is not None and waiting is not None:
                 # A run that has stopped at a batch must not be given the ones after it.
@@ -71,7 +72,7 @@ class Loop:
             chunk = self.programs.chunk if self._is_small else self.programs.guarded_chunk
             carry, log = self._compiling(chunk, carry, source, steps) if first else chunk(carry, source, steps)
             evaluation = None
-            if "validation" in inputs.splits and (done % inputs.steps_per_epoch == 0 or done == total):
+            if self._per_epoch and (done % self._per_epoch == 0 or done == total):
                 measure = (self.programs.evaluate, carry.params, carry.state, carry.hparams, inputs.arrays)
                 evaluation = self._compiling(*measure, *inputs.splits["validation"])
             if first:
@@ -123,8 +124,8 @@ class Loop:
         k = CAPACITY if total is None else min(CAPACITY, total - done)
         if inputs.stream is not None:
             return inputs.stream.take(done, k)
-        if "validation" in inputs.splits and inputs.steps_per_epoch:
-            k = min(k, inputs.steps_per_epoch - done % inputs.steps_per_epoch)
+        if self._per_epoch:
+            k = min(k, self._per_epoch - done % self._per_epoch)
         return inputs.source, k
 
     def _compiling(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -142,7 +143,7 @@ class Loop:
             lanes = self.history.squeeze(failed)
             log = log._replace(finite=~lanes)  # those that failed earlier are out already
             repaired, log = rewind(self.programs.chunk, waiting.kept, waiting.source, waiting.steps, log)
-            carry = jax.tree.map(lambda new, old: where_lanes(lanes, new, old), repaired, carry)
+            carry = mend(lanes, repaired, carry)
         values = self.history.add_chunk(log)
         for lane in np.flatnonzero(failed):
             self.reasons[lane] = f"non-finite at step {self.history.done[lane]}"

@@ -1,5 +1,6 @@
 """The ordinary objective and the ordinary step."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ def supervised(model: Any, loss: Callable[..., Any], metrics: Sequence[Any] | Ma
       metrics: more functions like it, under their own names or, in a dict, under yours.
 
     Returns:
-      `(params, state, batch, *, key, train, hparams) -> (loss, (state, metrics))`. The batch is a dict with `x`, `y` and
-      optionally `mask` (B,). The loss, and each metric, is a pair (sum, weight), whose ratio is the mean.
+      `(params, state, batch, *, key, train, hparams) -> (loss, (state, metrics))`. The batch is a dict with `x`, `y`
+      and optionally `mask` (B,). The loss, and each metric, is a pair (sum, weight), whose ratio is the mean.
 
     Example:
       >>> from dlcore import layers, losses
@@ -75,7 +76,7 @@ def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
         (_, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
         change, opt_state = transform.update(gradient, carry.opt_state, carry.params)
         params = optax.apply_updates(carry.params, change)
-        after = carry.replace(step=carry.step + 1, params=params, state=state, opt_state=opt_state)
+        after = dataclasses.replace(carry, step=carry.step + 1, params=params, state=state, opt_state=opt_state)
         return after, pairs | {"gradient": gradient}
 
     return step

@@ -89,7 +89,7 @@ class Cell(Silent):
         from IPython.display import display
 
         self._clock = Clock()
-        self._line = display({"text/plain": ""}, raw=True, display_id=True)
+        self._line: Any = display({"text/plain": ""}, raw=True, display_id=True)
 
     def __exit__(self, *_: object) -> None:
         self._show("")

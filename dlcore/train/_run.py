@@ -31,8 +31,8 @@ class Run:
       model: the layer that was trained.
       params: the trained parameters; those of the best evaluation where `patience` was given.
       state: the model's state that belongs to them.
-      metrics: NumPy arrays by name: `loss` and the metrics at every step; `validation_*` at the steps `validation_step`;
-        `gradient_norm`, `update_norm` and `params_norm` at the steps `norm_step`; `test_*` once.
+      metrics: NumPy arrays by name: `loss` and the metrics at every step; `validation_*` at the steps
+        `validation_step`; `gradient_norm`, `update_norm` and `params_norm` at the steps `norm_step`; `test_*` once.
       hparams: the numeric hyperparameters.
       stopped: why it ended: "finished", "patience", "non-finite at step N" or "interrupted"; one a lane with `seeds`.
       compile_seconds: time that tracing and compiling took.
