@@ -55,6 +55,17 @@ def expect_floating(x: Any, what: str, axes: int = 1) -> Any:
     return x if isinstance(x, jax.ShapeDtypeStruct) else jnp.asarray(x)
 
 
+def expect_key(key: Any) -> Any:
+    """Returns a JAX key as it is, and refuses a number.
+
+    Raises:
+      TypeError: names the repair.
+    """
+    if key is None or isinstance(key, int | float | np.number):
+        raise TypeError(f"key: expected a JAX key, found {key!r}: jax.random.key({key if key is not None else 0})")
+    return key
+
+
 def expect_positive(**sizes: Any) -> None:
     """Refuses sizes that are not positive whole numbers.
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 from jax.interpreters import partial_eval
 
-from dlcore.checks import check_names, say_shapes, scope, shapes_of
+from dlcore.checks import check_names, expect_key, say_shapes, scope, shapes_of
 from dlcore.errors import suggest
 from dlcore.recipe import Value, recipe
 
@@ -61,10 +61,10 @@ class Layer(Value):
             return Plan(inputs, output, params, state, lambda key: init(key, *inputs))
 
         def init_planned(key: Any, *xs: Any) -> Any:
-            return self.plan(*xs).init(key)
+            return self.plan(*xs).init(expect_key(key))
 
         def init_leaf(key: Any, *xs: Any) -> Any:
-            return init(key, *shapes_of(xs))
+            return init(expect_key(key), *shapes_of(xs))
 
         self._plan = plan or plan_leaf
         self.is_combinator = plan is not None

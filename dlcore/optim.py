@@ -173,22 +173,30 @@ def adamw(
     return optax.adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
 
 
-def _is_number(value: Any) -> bool:
-    return not callable(value) and not isinstance(value, Tracer)
+def _concrete(name: str, value: Any) -> float | None:
+    """Returns a number that can be looked at; None for a traced value."""
+    if isinstance(value, Tracer):
+        return None
+    if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name}: expected a number or a traced value, found {value!r}")
+    return float(value)
 
 
 def _check_rate(rate: Any) -> None:
-    if _is_number(rate) and not 0 < float(rate) < float("inf"):  # not a number is refused too
+    number = None if callable(rate) else _concrete("learning_rate", rate)
+    if number is not None and not 0 < number < float("inf"):  # not a number is refused too
         raise ValueError(f"learning_rate: expected a positive number, found {rate}")
 
 
 def _check_share(name: str, value: Any) -> None:
-    if _is_number(value) and not 0 <= float(value) < 1:
+    number = _concrete(name, value)
+    if number is not None and not 0 <= number < 1:
         raise ValueError(f"{name}: expected a number in [0, 1), found {value}")
 
 
 def _check_least(name: str, value: Any) -> None:
-    if _is_number(value) and not 0 <= float(value) < float("inf"):
+    number = _concrete(name, value)
+    if number is not None and not 0 <= number < float("inf"):
         raise ValueError(f"{name}: expected a number of 0 or more, found {value}")
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dlcore.errors import suggest
+
 TRAIN, VALIDATION, TEST = "#4c72b0", "#dd8452", "#55a868"
 
 
@@ -33,6 +35,8 @@ def curves(metrics: Mapping[str, Any], *, title: str = "", names: tuple[str, ...
     skipped = ("learning_rate", "validation_step", "norm_step", "gradient_norm", "update_norm", "params_norm")
     if names is None:
         names = tuple(k for k in metrics if k not in skipped and not k.startswith(("validation_", "test_")))
+    if unknown := [name for name in names if name not in metrics]:
+        raise ValueError(f"there is no metric {unknown[0]!r}{suggest(unknown[0], metrics)}")
     if not names:
         raise ValueError(f"there is no metric to draw among {sorted(metrics)}")
     figure = _figure(figsize=(4.6 * len(names), 3.4), layout="constrained")

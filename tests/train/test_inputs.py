@@ -100,10 +100,48 @@ def test_a_run_on_an_iterator_stops_for_good_at_a_bad_batch(seeds):
     assert_same(run.params, clean.params)
 
 
-def test_batches_of_another_shape_are_an_error_that_names_the_batch():
-    batches = [*host_batches(40), *host_batches(1, size=3)]
-    with pytest.raises(ValueError, match=r"data: batch 40 has .*3, 2.* and the first had .*4, 2"):
+@pytest.mark.parametrize("count", [5, 32, 40])
+def test_a_short_batch_is_the_remainder_of_an_epoch_and_dropped(count):
+    whole = list(host_batches(count))
+    run = fit(LINE, iter([*whole, *host_batches(1, size=3)]))
+    clean = fit(LINE, iter(whole))
+    assert run.final.step == count and run.stopped == "finished"
+    np.testing.assert_array_equal(run.metrics["loss"], clean.metrics["loss"])
+    assert_same(run.params, clean.params)
+
+
+def test_an_iterator_over_several_epochs_has_a_short_batch_in_each():
+    first, second, third = (list(host_batches(n)) for n in (4, 5, 6))
+    run = fit(LINE, iter([*first, *host_batches(1, size=1), *second, *host_batches(1, size=3), *third]))
+    clean = fit(LINE, iter([*first, *second, *third]))
+    assert run.final.step == 15
+    assert_same(run.params, clean.params)
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        (lambda x, y: (x[:, :1], y), "4, 1"),
+        (lambda x, y: (x[:3, :1], y[:3]), "3, 1"),
+        (lambda x, y: (x.astype(np.int32), y), "int32"),
+        (lambda x, y: (x[:3].astype(np.int32), y[:3]), "int32"),
+        (lambda x, y: (np.concatenate([x, x]), np.concatenate([y, y])), "8, 2"),
+        (lambda x, y: (x[:3], y), "3, 2"),
+        (lambda x, y: {"x": x[:3], "y": y[:3], "mask": np.ones(3)}, "mask"),
+    ],
+    ids=["features", "features, short", "dtype", "dtype, short", "larger", "x and not y short", "names, short"],
+)
+def test_batches_of_another_shape_are_an_error_that_names_the_batch(other, found):
+    batches = [*host_batches(40), other(*next(host_batches(1)))]
+    with pytest.raises(ValueError, match=rf"data: batch 40 has .*{found}.* and the first had .*4, 2"):
         fit(LINE, iter(batches))
+
+
+def test_batches_of_float64_are_those_of_float32():
+    """As with every array that JAX is given; NumPy makes float64 unless told otherwise."""
+    batches = list(host_batches(5))
+    mixed = [(x.astype(np.float64), y) if n == 3 else (x, y) for n, (x, y) in enumerate(batches)]
+    assert_same(fit(LINE, iter(mixed)).params, fit(LINE, iter(batches)).params)
 
 
 def test_an_empty_iterator_is_an_error():
