@@ -72,8 +72,9 @@ def make_chunk(step: Callable[..., Any], capacity: int, guarded: bool) -> Callab
         start = (jnp.int32(0), _Loop(jnp.int32(0), jnp.bool(True), carry, rows, zeros), carry.params)
         _, loop, before = lax.while_loop(lambda rounds: (rounds[0] < 2) & rounds[1].finite, round_of, start)
         after = loop.carry
-        change = jax.tree.map(jnp.subtract, after.params, before)
-        norms = dict(zip(NORMS, map(_norm, (loop.gradient, change, after.params)), strict=True))
+        params, before = _floating(after.params), _floating(before)
+        change = [new - old for new, old in zip(params, before, strict=True)]
+        norms = dict(zip(NORMS, map(_norm, (_floating(loop.gradient), change, params)), strict=True))
         finite = loop.finite & all_finite((after.params, after.state, after.opt_state))
         return after, Log(loop.done, finite, {name: loop.rows[:, i] for i, name in enumerate(names)}, norms)
 
@@ -98,8 +99,7 @@ def take_guarded(step: Callable[..., Any], carry: TrainState, batch: Any) -> tup
 
 def all_finite(tree: Any) -> jax.Array:
     """Whether every floating number of a tree is finite."""
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.stack([jnp.bool(True), *(jnp.isfinite(leaf).all() for leaf in leaves)]).all()
+    return jnp.stack([jnp.bool(True), *(jnp.isfinite(leaf).all() for leaf in _floating(tree))]).all()
 
 
 def over_lanes(program: Callable[..., Any], lanes: str | None, mapped: tuple[bool, ...]) -> Callable[..., Any]:
@@ -126,8 +126,12 @@ def over_lanes(program: Callable[..., Any], lanes: str | None, mapped: tuple[boo
     return loop
 
 
-def _norm(tree: Any) -> jax.Array:
-    squares = [jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)]
+def _floating(tree: Any) -> list[Any]:
+    return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+
+
+def _norm(leaves: list[Any]) -> jax.Array:
+    squares = [jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in leaves]
     return jnp.sqrt(sum(squares)) if squares else jnp.float32(jnp.nan)
 
 

@@ -37,10 +37,9 @@ class History:
             whole = (done > 0) & finite  # a chunk that stopped early did not come to its last step
             self._norms.append((self.done.copy(), {k: np.where(whole, v, np.nan) for k, v in last.items()}))
         inside = np.arange(done.max()) < done[:, None]
-        return {
-            name: np.where(done > 0, np.sum(rows[:, : done.max()] * inside, 1) / np.maximum(done, 1), np.nan)
-            for name, rows in steps.items()
-        }
+        # `where`, not a product: behind a lane's end its rows may be infinite.
+        sums = {name: np.where(inside, rows[:, : done.max()], 0).sum(1, dtype=float) for name, rows in steps.items()}
+        return {name: np.where(done > 0, total / np.maximum(done, 1), np.nan) for name, total in sums.items()}
 
     def add_evaluation(self, step: int, values: Mapping[str, Any], active: np.ndarray) -> dict[str, np.ndarray]:
         """Takes in an evaluation; lanes that have stopped get NaN."""

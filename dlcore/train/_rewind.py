@@ -2,7 +2,8 @@
 
 Checking every update before it is made costs a fifth of a small net's step, because nothing can be fused across the
 check; on large nets it costs nothing. So small runs are checked chunk by chunk: the host keeps a copy of what went in,
-and where a chunk did not stay finite, it finds the step by bisection, with the very program that ran.
+and where a chunk did not stay finite, it finds the step by bisection, with the very program that ran. (A number that is
+infinite for a few steps and finite again at the end of the chunk is noticed only by the check of each step.)
 """
 
 from collections.abc import Callable
@@ -45,10 +46,8 @@ def rewind(chunk: Callable[..., Any], kept: TrainState, source: Any, k: Any, log
       log: what it measured; lanes that were finite come out as they were.
     """
     finite, done = np.asarray(log.finite), np.asarray(log.done)
-    good, bad = (
-        np.where(finite, k, 0),
-        np.where(finite, np.asarray(k) + 1, done),
-    )  # finite after `good`, not after `bad`
+    # Everything is finite after `good` steps, and not after `bad`.
+    good, bad = np.where(finite, k, 0), np.where(finite, np.asarray(k) + 1, done)
     while np.any(bad - good > 1):
         middle = np.where(bad - good > 1, (good + bad) // 2, good).astype(np.int32)
         fine = np.asarray(chunk(keep(kept), source, middle)[1].finite)

@@ -74,7 +74,8 @@ def prepare(
     has_x = isinstance(inputs.batch, Mapping) and "x" in inputs.batch
     shapes = Shapes.of((inputs.batch["x"] if has_x else inputs.batch,))  # a batch without "x" goes to the model whole
     classes = len(inputs.dataset.classes) if inputs.dataset is not None else 0
-    traced = _trace(model, objective, build, shapes, Shapes.of(inputs.batch), tuple(sorted(values)), classes)
+    names = tuple(sorted(values))
+    traced = _trace(model, objective, build, shapes, Shapes.of(inputs.batch), names, classes, step is None)
     if step is None and (unread := [name for name in hparams or {} if name not in traced.read]):
         raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], traced.read)}")
     total = _total(epochs, steps, inputs)
@@ -137,7 +138,14 @@ class _Traced(NamedTuple):
 
 @functools.lru_cache(maxsize=32)
 def _trace(
-    model: Any, objective: Any, optimizer: Any, inputs: Shapes, batch: Shapes, names: tuple[str, ...], classes: int
+    model: Any,
+    objective: Any,
+    optimizer: Any,
+    inputs: Shapes,
+    batch: Shapes,
+    names: tuple[str, ...],
+    classes: int,
+    updates: bool,
 ) -> _Traced:
     """Finds in milliseconds what does not fit, by one abstract pass over everything, before any compiler runs."""
     measured, read = [], set()
@@ -147,11 +155,14 @@ def _trace(
         layer = build_layer(model, hparams)
         check_classes(classes, layer.plan(*inputs.tree).output)
         params, state = layer.init(key, *inputs.tree)
-        build_optimizer(optimizer, hparams).init(params)
+        transform = build_optimizer(optimizer, hparams)
+        opt_state = transform.init(params)
         if objective is not None:
             function = build_function(objective, hparams)
             loss, (_, metrics) = function(params, state, batch, key=key, train=True, hparams=hparams)
             measured.extend(metrics)
+        if updates and not hparams.names.issuperset(names):  # a schedule may read one as late as this
+            transform.update(params, opt_state, params)
         read.update(hparams.names)
 
     hparams = shapes_of(as_arrays(dict.fromkeys(names, 0.5)))

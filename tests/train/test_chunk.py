@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,7 @@ def poisoned(at):
 SOURCE = poisoned(-1)
 
 
-def start(seed=0):
+def start(seed=0) -> Any:
     key = jax.random.key(seed)
     params, state = MODEL.init(key, jnp.zeros((4, 3)))
     return TrainState(jnp.int32(0), params, state, optim.adam(0.1).init(params), key, {})

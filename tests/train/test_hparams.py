@@ -89,6 +89,15 @@ def test_the_users_value_wins_over_the_optimizers(data):
     np.testing.assert_array_equal(run.metrics["loss"], other.metrics["loss"])
 
 
+def test_a_hyperparameter_may_be_read_by_a_schedule_alone(data):
+    model = dl.models.softmax_regression(3)
+    falling = lambda hp: optax.sgd(lambda count: hp["rate"] / (1 + count))  # noqa: E731
+    run = fit(model, data, optimizer=falling, hparams={"rate": 0.5})
+    other = fit(model, data, optimizer=optax.sgd(lambda count: 0.5 / (1 + count)))
+    # A traced rate and a constant differ in the last bit.
+    np.testing.assert_allclose(run.metrics["loss"], other.metrics["loss"], rtol=1e-5)
+
+
 def test_a_misspelt_name_gets_a_suggestion(data):
     with pytest.raises(ValueError, match="nothing reads 'learning_rte'; did you mean 'learning_rate'"):
         fit(dl.models.softmax_regression(3), data, hparams={"learning_rte": 0.1})
