@@ -83,7 +83,7 @@ def conv(
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = expect_floating(x, "conv")
         expect_params(params, **shapes(x))
-        y = convolve(x, params["kernel"], strides=strides, padding=padding, dilation=dilation, groups=groups)
-        return y + params["bias"].astype(x.dtype) if use_bias else y, state
+        how = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
+        return convolve(x, params["kernel"], bias=params.get("bias"), **how), state
 
     return init, apply

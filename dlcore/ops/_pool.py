@@ -1,22 +1,16 @@
-"""Pooling over windows in one to three dimensions: shifted slices on CPU, window reductions elsewhere."""
+"""Pooling over windows in one to three dimensions."""
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from dlcore.ops._window import IntOrInts, Padding, Windows, plan_windows, spatial_shape, window_slices
+from dlcore.ops._reduce import first_larger, reduce_windows
+from dlcore.ops._window import IntOrInts, Padding, Windows, plan_windows, spatial_shape
 
 __all__ = ["avg_pool", "global_avg_pool", "max_pool"]
-
-# On CPU a window is reduced axis by axis over shifted slices. Gradient in a scan, two cores, 64 x 28 x 28 x 16, against
-# `reduce_window`: maximum 1.0 ms to 4.5 (window 2, stride 2), 1.8 to 36 (3, 1), 5.9 to 33 (7, 2); mean 0.6 to 0.6, 0.6
-# to 3.6, 1.7 to 12. A reshape, where windows do not overlap, takes a tenth off LeNet-5's step, but its maximum splits
-# the gradient of a tie. Very long windows would make very long programs.
-_MOST_SLICES = 32
 
 
 def max_pool(
@@ -125,49 +119,14 @@ def global_avg_pool(x: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="windows")
 def _max_pool(x: jax.Array, windows: Windows) -> jax.Array:
-    return _reduce(x, windows, np.array(-np.inf, x.dtype), _first_larger, lax.max)
+    return reduce_windows(x, windows, np.array(-np.inf, x.dtype), first_larger, lax.max)
 
 
 @functools.partial(jax.jit, static_argnames=("windows", "count_include_pad"))
 def _avg_pool(x: jax.Array, windows: Windows, count_include_pad: bool) -> jax.Array:
     wide = np.promote_types(x.dtype, np.float32)  # half precision would round and overflow in the sum
-    total = _reduce(x.astype(wide), windows, np.zeros((), wide), lax.add, lax.add)
+    total = reduce_windows(x.astype(wide), windows, np.zeros((), wide), lax.add, lax.add)
     return (total / _counts(x.shape[1:-1], windows, count_include_pad).astype(wide)).astype(x.dtype)
-
-
-def _reduce(x: jax.Array, windows: Windows, identity: np.ndarray, pair: Callable, monoid: Callable) -> jax.Array:
-    native = functools.partial(_by_reduce_window, windows=windows, identity=identity, monoid=monoid)
-    if max(windows.size) > _MOST_SLICES:
-        return native(x)
-    slices = functools.partial(_by_slices, windows=windows, identity=identity, pair=pair)
-    # Rematerialised, or every platform would make room for the masks of the CPU branch when differentiated.
-    return lax.platform_dependent(x, cpu=jax.checkpoint(slices, prevent_cse=False), default=native)
-
-
-def _by_reduce_window(x: jax.Array, windows: Windows, identity: np.ndarray, monoid: Callable) -> jax.Array:
-    pads = ((0, 0), *windows.padding, (0, 0))
-    return lax.reduce_window(x, identity, monoid, (1, *windows.size, 1), (1, *windows.strides, 1), pads)
-
-
-def _by_slices(x: jax.Array, windows: Windows, identity: np.ndarray, pair: Callable) -> jax.Array:
-    if windows.is_padded:
-        x = jnp.pad(x, ((0, 0), *windows.padding, (0, 0)), constant_values=identity)
-    # The last axis first: the first of several largest elements is then the first in memory order.
-    for axis in reversed(range(len(windows.size))):
-        x = functools.reduce(pair, window_slices(x, axis + 1, windows.size[axis], windows.strides[axis]))
-    return x
-
-
-@jax.custom_jvp
-def _first_larger(a: jax.Array, b: jax.Array) -> jax.Array:
-    """The maximum, whose gradient goes to `a` alone on ties (that of `jnp.maximum` is halved); NaN wins."""
-    return lax.max(a, b)
-
-
-@_first_larger.defjvp
-def _first_larger_jvp(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]):
-    a, b = primals
-    return lax.max(a, b), jnp.where((b > a) | (b != b), tangents[1], tangents[0])
 
 
 def _counts(spatial: tuple[int, ...], windows: Windows, count_include_pad: bool) -> np.ndarray:

@@ -10,6 +10,7 @@ import pytest
 from jax import lax
 
 from dlcore.ops import _conv, conv, conv_output_size
+from dlcore.ops._blocks import suits_blocks
 from dlcore.ops._window import plan_windows
 
 SPATIAL = {1: (9,), 2: (7, 6), 3: (4, 5, 4)}
@@ -59,30 +60,82 @@ def test_both_formulations_agree_in_value_and_gradients(axes, strides, padding, 
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)  # sums of under 1000 terms of order 1 in float64
 
 
+@pytest.mark.parametrize(
+    ("spatial", "window", "padding"),
+    [
+        ((9,), (3,), "SAME"),
+        ((8,), (4,), "CAUSAL"),
+        ((7, 6), (3, 3), "SAME"),
+        ((7, 8), (5, 4), "VALID"),
+        ((5, 5), (5, 5), "VALID"),
+        ((6, 5), (3, 6), ((0, 3), (4, 1))),
+    ],
+)
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_blocks_of_outputs_agree_with_the_native_conv(spatial, window, padding, use_bias):
+    windows = plan_windows(spatial, window, 1, padding, 1, "kernel")
+    assert suits_blocks((*window, 2, 3), windows)
+
+    @jax.jit
+    def both(cotangent, *args):
+        results = []
+        for formulation in (_conv.as_matmul, _conv.as_conv):
+            y, pull_back = jax.vjp(functools.partial(formulation, windows=windows, groups=1), *args)
+            results.append((y, *pull_back(cotangent)))
+        return results
+
+    with jax.enable_x64(True):
+        normal = functools.partial(_normal, dtype=jnp.float64)
+        args = (normal(0, (3, *spatial, 2)), normal(1, (*window, 2, 3)), normal(2, (3,)))[: 3 if use_bias else 2]
+        blocks, native = both(normal(3, (3, *windows.output, 3)), *args)
+    for one, other in zip(blocks, native, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)  # sums of under 1000 terms of order 1 in float64
+
+
+@pytest.mark.parametrize(
+    ("channels", "strides", "dilation", "window", "expected"),
+    [
+        ((1, 6), 1, 1, 5, True),  # LeNet-5's two
+        ((6, 16), 1, 1, 5, True),
+        ((16, 16), 1, 1, 3, False),
+        ((3, 16), 1, 1, 3, False),
+        ((3, 64), 1, 1, 3, False),
+        ((3, 8), 2, 1, 3, False),
+        ((3, 8), 1, 2, 3, False),
+        ((3, 8), 1, 1, 2, False),
+    ],
+)
+def test_blocks_are_for_few_channels_and_dense_windows(channels, strides, dilation, window, expected):
+    windows = plan_windows((12, 12), (window, window), strides, "SAME", dilation, "kernel")
+    assert suits_blocks((window, window, *channels), windows) is expected
+
+
 @pytest.mark.parametrize(("axes", "groups"), [(1, 1), (1, 4), (2, 1), (2, 2), (2, 4), (3, 1), (3, 2)])
 def test_conv_and_its_gradients_agree_with_torch(axes, groups):
     torch = pytest.importorskip("torch")
     x, kernel = _case(axes, groups)
+    bias = _normal(2, (8,))
     strides, padding, dilation = (2, 1, 1)[:axes], (1, 2, 0)[:axes], (1, 2, 1)[:axes]
 
     @jax.jit
-    def ours(x, kernel):
-        y, pull_back = jax.vjp(
-            functools.partial(conv, strides=strides, padding=padding, dilation=dilation, groups=groups), x, kernel
-        )
+    def ours(x, kernel, bias):
+        options = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
+        y, pull_back = jax.vjp(lambda x, kernel, bias: conv(x, kernel, bias=bias, **options), x, kernel, bias)
         return y, *pull_back(jnp.sin(y))
 
     x_t = torch.tensor(np.moveaxis(np.array(x), -1, 1), requires_grad=True)
     kernel_t = torch.tensor(np.moveaxis(np.array(kernel), (-1, -2), (0, 1)), requires_grad=True)
+    bias_t = torch.tensor(np.array(bias), requires_grad=True)
     y_t = getattr(torch.nn.functional, f"conv{axes}d")(
-        x_t, kernel_t, stride=strides, padding=padding, dilation=dilation, groups=groups
+        x_t, kernel_t, bias_t, stride=strides, padding=padding, dilation=dilation, groups=groups
     )
     y_t.backward(torch.sin(y_t.detach()))
-    y, x_bar, kernel_bar = ours(x, kernel)
+    y, x_bar, kernel_bar, bias_bar = ours(x, kernel, bias)
     close = functools.partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-5)  # float32 sums of up to 70 terms
     close(y, np.moveaxis(y_t.detach().numpy(), 1, -1))
     close(x_bar, np.moveaxis(x_t.grad.numpy(), 1, -1))
     close(kernel_bar, np.moveaxis(kernel_t.grad.numpy(), (0, 1), (-1, -2)))
+    close(bias_bar, bias_t.grad.numpy())
 
 
 def test_causal_padding_sees_no_later_position():
@@ -104,7 +157,7 @@ def test_conv_in_chunks_of_examples_is_the_whole_conv(monkeypatch, limit):
     windows = plan_windows((4, 4), (3, 3), 1, "SAME", 1, "kernel")
 
     def value_and_gradients(x, kernel):
-        y, pull_back = jax.vjp(lambda x, kernel: _conv.as_matmul(x, kernel, windows, 1), x, kernel)
+        y, pull_back = jax.vjp(lambda x, kernel: _conv.as_matmul(x, kernel, windows=windows, groups=1), x, kernel)
         return y, *pull_back(jnp.cos(y))
 
     whole = jax.jit(value_and_gradients)(x, kernel)
@@ -164,7 +217,7 @@ def test_conv_is_twice_differentiable_in_both_modes():
         return jnp.sum(jnp.tanh(apply(x, kernel)))
 
     def native(x, kernel):
-        return _conv.as_conv(x, kernel, plan_windows((4, 4), (3, 3), 1, "SAME", 1, "kernel"), 1)
+        return _conv.as_conv(x, kernel, windows=plan_windows((4, 4), (3, 3), 1, "SAME", 1, "kernel"), groups=1)
 
     ours = jax.jit(jax.hessian(energy, argnums=(0, 1)))(x, kernel)
     theirs = jax.jit(jax.hessian(functools.partial(energy, apply=native), argnums=(0, 1)))(x, kernel)
@@ -219,42 +272,55 @@ def _gradient_through_two_steps(kernel, batches):
     return jax.grad(loss)(kernel)
 
 
-STEPS, IMAGES, PATCHES = 2, 2 * 8 * 8 * 3, 2 * 8 * 8 * 3 * 9  # a 3 x 3 window makes patches nine times the images
+STEPS, BATCH = 2, (4, 8, 8)
+# Channels, and the ratio of patches to images: 3 x 3 windows, and 4 x 4 windows for blocks of 2 x 2 outputs.
+FEW, MANY = pytest.param(3, 4, id="few channels"), pytest.param(16, 9, id="many channels")
+
+
+def _images(channels: int) -> tuple[int, jax.Array, jax.Array]:
+    """The size of a step's images, the images of all steps, and a kernel."""
+    size = int(np.prod(BATCH)) * channels
+    return size, _normal(0, (STEPS, *BATCH, channels)), _normal(1, (3, 3, channels, channels))
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_no_patches_are_kept_for_the_backward_pass_on_accelerators(platform):
-    batches, kernel = _normal(0, (STEPS, 2, 8, 8, 3)), _normal(1, (3, 3, 3, 3))
+@pytest.mark.parametrize(("channels", "ratio"), [FEW, MANY])
+def test_no_patches_are_kept_for_the_backward_pass_on_accelerators(platform, channels, ratio):
+    size, batches, kernel = _images(channels)
     program = _lowered(_gradient_through_two_steps, platform, kernel, batches)
-    assert IMAGES <= _largest_tensor(program) <= STEPS * IMAGES < PATCHES
+    assert size <= _largest_tensor(program) <= STEPS * size < ratio * size
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_no_patches_of_a_constant_batch_are_made_ahead_of_the_loop_on_accelerators(platform):
+@pytest.mark.parametrize(("channels", "ratio"), [FEW, MANY])
+def test_no_patches_of_a_constant_batch_are_made_ahead_of_the_loop_on_accelerators(platform, channels, ratio):
     def gradient(kernel, x):
         def step(kernel, _):
             return kernel * (1 - jnp.mean(conv(x, kernel) ** 2)), None
 
         return jax.grad(lambda kernel: lax.scan(step, kernel, length=STEPS)[0].sum())(kernel)
 
-    program = _lowered(gradient, platform, _normal(1, (3, 3, 3, 3)), _normal(0, (2, 8, 8, 3)))
-    assert _largest_tensor(program) <= STEPS * IMAGES
+    size, batches, kernel = _images(channels)
+    program = _lowered(gradient, platform, kernel, batches[0])
+    assert _largest_tensor(program) <= STEPS * size < ratio * size
 
 
-def test_no_stacked_patches_are_kept_for_the_backward_pass_on_cpu():
-    batches, kernel = _normal(0, (STEPS, 2, 8, 8, 3)), _normal(1, (3, 3, 3, 3))
+@pytest.mark.parametrize(("channels", "ratio"), [FEW, MANY])
+def test_no_stacked_patches_are_kept_for_the_backward_pass_on_cpu(channels, ratio):
+    size, batches, kernel = _images(channels)
     program = _lowered(_gradient_through_two_steps, "cpu", kernel, batches)
-    assert _largest_tensor(program) == PATCHES  # those of one step
+    assert _largest_tensor(program) == ratio * size  # those of one step
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_without_rematerialisation_the_patches_would_be_kept(monkeypatch, platform):
+@pytest.mark.parametrize(("channels", "ratio"), [FEW, MANY])
+def test_without_rematerialisation_the_patches_would_be_kept(monkeypatch, platform, channels, ratio):
     """The search for patches finds them where they are."""
     monkeypatch.setattr(_conv, "_compiled", lambda *args: _conv.by_platform(*args))  # nothing traced before
     monkeypatch.setattr(jax, "checkpoint", lambda function, **_: function)
-    batches, kernel = _normal(0, (STEPS, 2, 8, 8, 3)), _normal(1, (3, 3, 3, 3))
+    size, batches, kernel = _images(channels)
     program = _lowered(_gradient_through_two_steps, platform, kernel, batches)
-    assert _largest_tensor(program) == STEPS * PATCHES
+    assert _largest_tensor(program) == STEPS * ratio * size
 
 
 @pytest.mark.parametrize(
@@ -282,6 +348,11 @@ def test_without_rematerialisation_the_patches_would_be_kept(monkeypatch, platfo
 def test_conv_refuses_what_does_not_fit(x_shape, kernel_shape, arguments, message):
     with pytest.raises(ValueError, match=message):
         conv(jnp.zeros(x_shape), jnp.zeros(kernel_shape), **arguments)
+
+
+def test_conv_refuses_a_bias_that_is_not_one_number_per_channel():
+    with pytest.raises(ValueError, match=r"bias must have shape \(4,\), one number a channel; got \(3,\)"):
+        conv(jnp.zeros((1, 8, 1)), jnp.zeros((3, 1, 4)), bias=jnp.zeros(3))
 
 
 def test_conv_refuses_dtypes_that_it_cannot_compute_in():

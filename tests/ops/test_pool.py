@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlcore.ops import _pool, avg_pool, global_avg_pool, max_pool
+from dlcore.ops import _reduce, avg_pool, global_avg_pool, max_pool
 from dlcore.ops._window import plan_windows
 
 SPATIAL = {1: (9,), 2: (7, 6), 3: (4, 5, 4)}
@@ -69,18 +69,19 @@ def test_avg_pool_agrees_with_torch_in_value_and_gradient(axes, window, strides,
 
 
 @pytest.mark.parametrize("padding", ["VALID", "SAME", ((0, 1), (1, 0))])
-@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("strides", [1, 2, (3, 2)])
+@pytest.mark.parametrize("channels", [3, 16], ids=["few channels", "many channels"])
 @pytest.mark.parametrize(
     ("identity", "pair", "monoid"),
-    [(-np.inf, _pool._first_larger, jax.lax.max), (0.0, jax.lax.add, jax.lax.add)],
+    [(-np.inf, _reduce.first_larger, jax.lax.max), (0.0, jax.lax.add, jax.lax.add)],
     ids=["max", "sum"],
 )
-def test_both_formulations_agree_in_value_and_gradient(padding, strides, identity, pair, monoid):
+def test_both_formulations_agree_in_value_and_gradient(padding, strides, channels, identity, pair, monoid):
     windows = plan_windows((6, 5), (3, 2), strides, padding, 1, "window")
     shared = {"windows": windows, "identity": np.array(identity, np.float32)}
-    x = jax.nn.relu(_normal((2, 6, 5, 3)))  # zeros tie
-    slices = _value_and_gradient(functools.partial(_pool._by_slices, pair=pair, **shared), x)
-    native = _value_and_gradient(functools.partial(_pool._by_reduce_window, monoid=monoid, **shared), x)
+    x = jax.nn.relu(_normal((2, 6, 5, channels)))  # zeros tie
+    slices = _value_and_gradient(functools.partial(_reduce.by_slices, pair=pair, **shared), x)
+    native = _value_and_gradient(functools.partial(_reduce.by_reduce_window, monoid=monoid, **shared), x)
     for one, other in zip(slices, native, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
