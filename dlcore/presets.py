@@ -40,7 +40,7 @@ def _lenet5() -> Layer:
 
 
 PRESETS: Mapping[str, Preset] = {
-    "lenet5": Preset("LeNet-5 on handwritten digits", _lenet5, "digits", epochs=30),
+    "lenet5": Preset("LeNet-5 on handwritten digits", _lenet5, "digits"),
     "mlp": Preset("multi-layer perceptron on handwritten digits", lambda: models.mlp((128, 128), 10), "digits"),
     "iris": Preset("softmax regression on iris", lambda: models.softmax_regression(3), "iris", learning_rate=0.05),
     "wine": Preset("softmax regression on wine", lambda: models.softmax_regression(3), "wine", learning_rate=0.01),
