@@ -29,8 +29,9 @@ def flops(function: Callable[..., Any], *args: Any) -> int:
     - Elementwise arithmetic, a square root and a tanh alike, takes 1 per output; a reduction 1 per input; a windowed
       reduction 1 per output and window position; a scattered sum 1 per update.
     - Moving, converting, comparing, selecting and sorting take 0, and so does arithmetic on integers.
-    - A scan takes its length times its body, a `cond` its most expensive branch (the platform that costs most is
-      counted, where they differ), and a `while_loop` its body *once*, because its length is not known.
+    - A scan takes its length times its body, a `cond` its most expensive branch, and a `while_loop` its body *once*,
+      because its length is not known. Where platforms compute in ways of their own, the default way is counted: a
+      convolution is a convolution, also on CPU.
     - Cholesky takes n^3 / 3, LU 2 n^3 / 3, a triangular solve n^2 a column, a Fourier transform 5 n log2 n. Any other
       primitive counts as elementwise, `svd` and custom kernels among them.
 
@@ -71,6 +72,9 @@ def _count_equation(equation: Any) -> "Counter[tuple[str, ...]]":
     if alone is not None:
         return Counter({(): alone}) if alone else Counter()
     if name == "cond":
+        platforms = params.get("branches_platforms")
+        if platforms is not None and None in platforms:  # what is lowered where no platform has a way of its own
+            return _count(params["branches"][platforms.index(None)].jaxpr)
         return max((_count(branch.jaxpr) for branch in params["branches"]), key=Counter.total)
     if name == "custom_linear_solve":
         return _count(params["jaxprs"].solve.jaxpr)

@@ -164,7 +164,8 @@ def make_progress(progress: bool | str | None) -> Silent:
     Args:
       progress: True for a bar, or lines where there is no terminal; "lines"; False for nothing; None decides by itself.
     """
-    in_notebook, in_terminal = "ipykernel" in sys.modules, sys.stdout.isatty()
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    in_notebook, in_terminal = hasattr(shell, "kernel"), sys.stdout.isatty()
     if progress is None:
         progress = in_notebook or in_terminal
     if not progress:
