@@ -60,6 +60,8 @@ def train(
     )
     print(run)
     print(f"curves: {folder / 'curves.png'}")
+    if "interrupted" in run.stopped:
+        sys.exit(130)  # what a shell expects after Ctrl-C
 
 
 def list_names() -> None:
@@ -87,7 +89,7 @@ def summary(preset: str = "lenet5", /) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line: exits with 2 for what the user can mend, and says it in one line."""
+    """Runs the command line: exits with 2 for what the user can mend, said in one line, and with 130 after Ctrl-C."""
     import tyro
 
     commands = {"train": train, "list": list_names, "summary": summary}

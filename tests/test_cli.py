@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -123,3 +124,20 @@ def test_the_main_job_reaches_its_accuracy_over_ten_seeds(tmp_path):
     results = json.loads((tmp_path / "run" / "config.json").read_text())["results"]
     assert len(results["test_accuracy"]) == 10
     assert sum(results["test_accuracy"]) / 10 >= 0.98
+
+
+def test_ctrl_c_leaves_the_run_so_far_and_exits_with_130(tmp_path):
+    command = [sys.executable, "-c", "from dlcore.cli import main; main()", "train", "iris", "--epochs", "1000000"]
+    root = os.path.dirname(os.path.dirname(__file__))
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": paths}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch "):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert "stopped: interrupted" in rest
+    assert (tmp_path / "runs" / "iris-1" / "curves.png").exists()

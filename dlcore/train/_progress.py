@@ -58,8 +58,10 @@ class Bar(Silent):
         from rich.progress import Progress as RichProgress
 
         self._clock = Clock()
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]}"))
-        self._bar = RichProgress(*columns, refresh_per_second=8)
+        self._bar = RichProgress(TextColumn("{task.description}"), refresh_per_second=8)
+        self._is_narrow = self._bar.console.width < 120
+        bar = () if self._is_narrow else (BarColumn(bar_width=20),)
+        self._bar.columns = (*self._bar.columns, *bar, TextColumn("{task.fields[text]}"))
         self._task: Any = None
 
     def start(self, total: int | None, steps_per_epoch: int | None) -> None:
@@ -73,9 +75,11 @@ class Bar(Silent):
         self._bar.update(self._task, total=self._clock.total, description=self._clock.place(0))
 
     def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
-        if self._bar.console.width < 120:  # what does not fit would push out the time that is left
+        if self._is_narrow:  # what does not fit would push out the time that is left
             values = {name: value for name, value in values.items() if not name.startswith("validation_")}
         text = f"{said(values)}  {self._clock.speed(step)}"
+        if self._is_narrow:
+            text = text.replace("learning rate", "rate").replace("  ", " ")
         self._bar.update(self._task, completed=step, description=self._clock.place(step), text=text)
 
     def __exit__(self, *_: object) -> None:
