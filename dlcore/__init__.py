@@ -10,7 +10,8 @@ A layer is a pair of pure functions, a training run is one pure compiled functio
 
 from dlcore import activations, data, errors, initializers, inspect, layers, losses, metrics, models, ops, optim, train
 from dlcore._version import __version__
-from dlcore.core import Layer, compose, layer
+from dlcore.compose import compose
+from dlcore.core import Layer, layer
 from dlcore.errors import CheckpointError, DataError, DlcoreError
 from dlcore.inspect import summary, tap
 from dlcore.layers import conv, dense, dropout, from_flax, parallel, relu, repeat, residual, serial

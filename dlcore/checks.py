@@ -101,10 +101,10 @@ def shapes_of(tree: Any) -> Any:
 
 def say_shapes(tree: Any) -> str:
     """Returns shapes for a message: `kernel (4, 3), bias (3,)`."""
-    shape = lambda x: str(tuple(x.shape) if hasattr(x, "shape") else x)  # noqa: E731
+    shape = lambda x: str(tuple(x.shape) if hasattr(x, "shape") else x)
     if isinstance(tree, dict):
         return ", ".join(f"{name} {say_shapes(item)}" for name, item in sorted(tree.items())) or "nothing"
-    is_shape = lambda x: isinstance(x, tuple) and all(isinstance(size, int) for size in x)  # noqa: E731
+    is_shape = lambda x: isinstance(x, tuple) and all(isinstance(size, int) for size in x)
     return ", ".join(shape(leaf) for leaf in jax.tree.leaves(tree, is_leaf=is_shape))
 
 

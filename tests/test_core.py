@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from jax.core import Tracer
 
-from dlcore.core import Call, Layer, as_layer, compose, derive, lambda_layer, layer
+from dlcore.compose import Call, compose, derive
+from dlcore.core import Layer, as_layer, lambda_layer, layer
 from dlcore.layers import batch_norm, dense, dropout, relu, remat, serial
 from tests.compiles import counting
 
@@ -119,7 +120,7 @@ def test_a_layer_of_another_recipe_is_traced_anew():
 def test_a_child_called_twice_shares_its_weights():
     model = compose(lambda call, x: call.f(call.f(x)), f=dense(4))
     params, state = model.init(KEY, X)
-    once = lambda x: x @ params["f"]["kernel"] + params["f"]["bias"]  # noqa: E731
+    once = lambda x: x @ params["f"]["kernel"] + params["f"]["bias"]
     assert list(params) == ["f"]
     np.testing.assert_allclose(model.apply(params, state, X)[0], once(once(X)), rtol=1e-6)
 
@@ -352,7 +353,7 @@ def test_a_child_without_state_and_draws_may_be_transformed(transformed: Callabl
     model = compose(lambda call, x: transformed(call.block, x), block=remat(serial(dense(4), relu())))
     params, state = model.init(KEY, X)
     block = params["block"]
-    plain = lambda x: jax.nn.relu(x @ block["0"]["kernel"] + block["0"]["bias"])  # noqa: E731
+    plain = lambda x: jax.nn.relu(x @ block["0"]["kernel"] + block["0"]["bias"])
     found, _ = model.apply(params, state, X, key=KEY, train=True)
     np.testing.assert_allclose(found, transformed(plain, X), rtol=1e-6, atol=1e-6)
 

@@ -54,7 +54,7 @@ def test_bits_are_those_of_jax_in_bfloat16(name: str):
 def test_bits_are_the_same_eager_compiled_mapped_and_vmapped(name: str):
     init = PAIRS[name][0]
     keys = jax.random.split(KEY, 3)
-    draw = lambda key: init(key, (5, 7))  # noqa: E731
+    draw = lambda key: init(key, (5, 7))
     eager = np.stack([draw(key) for key in keys])
     in_every_way = jax.jit(lambda keys: (draw(keys[0]), jax.vmap(draw)(keys), jax.lax.map(draw, keys)))
     for found, expected in zip(in_every_way(keys), (eager[0], eager, eager), strict=True):

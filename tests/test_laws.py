@@ -12,7 +12,8 @@ import pytest
 from jax.core import Tracer
 
 from dlcore import activations, layers, models
-from dlcore.core import Call, Layer, layer
+from dlcore.compose import Call
+from dlcore.core import Layer, layer
 from dlcore.layers import dense, dropout, layer_norm, rnn_cell, serial
 from dlcore.testing import check_layer
 
@@ -141,7 +142,7 @@ def test_check_layer_finds_a_factory_whose_products_are_not_interned() -> None:
 
 def test_check_layer_finds_an_init_whose_bits_depend_on_the_compiler() -> None:
     # The compiler merges the factor with constants of the draw.
-    init = lambda key, x: ({"kernel": 0.3 * jax.random.normal(key, (64, 64))}, {})  # noqa: E731
+    init = lambda key, x: ({"kernel": 0.3 * jax.random.normal(key, (64, 64))}, {})
     with pytest.raises(AssertionError, match="init gives the same bits"):
         _check(init, _identity)
 
@@ -224,7 +225,7 @@ def _draw_from_one_child_twice(key: Any, x: Any) -> Any:
 
 
 def _draw_alike_at_every_step(key: Any, x: Any) -> Any:
-    step = lambda carry, _: (carry + jax.random.uniform(jax.random.fold_in(key, 3)), None)  # noqa: E731
+    step = lambda carry, _: (carry + jax.random.uniform(jax.random.fold_in(key, 3)), None)
     return jax.lax.scan(step, 0.0, length=3)[0]
 
 

@@ -154,7 +154,7 @@ def test_a_layer_is_collected_too_although_its_functions_know_it():
 
 
 def test_an_argument_stays_alive_as_long_as_the_value():
-    function = lambda x: x  # noqa: E731
+    function = lambda x: x
     made, seen = lambda_layer(function), weakref.ref(function)
     del function
     gc.collect()

@@ -74,7 +74,7 @@ def tap(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from dlcore.core import compose
+      >>> from dlcore.compose import compose
       >>> net = compose(lambda call, x: call.square(call.double(x)), double=lambda x: 2 * x, square=jnp.square)
       >>> list(tap(net, {}, {}, jnp.array(3.0)))
       ['double', 'square', '']

@@ -1,6 +1,7 @@
 """Layers: pairs of pure functions, one concept a file."""
 
-from dlcore.core import compose, lambda_layer, layer
+from dlcore.compose import compose
+from dlcore.core import lambda_layer, layer
 from dlcore.layers._activation import (
     elu,
     gelu,

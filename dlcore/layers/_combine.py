@@ -5,7 +5,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from dlcore.core import Call, Layer, compose, layer
+from dlcore.compose import Call, compose
+from dlcore.core import Layer, layer
 
 
 @layer

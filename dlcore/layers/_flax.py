@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from dlcore.checks import expect_params
-from dlcore.core import derive, layer
+from dlcore.compose import derive
+from dlcore.core import layer
 
 
 @layer
@@ -76,7 +77,7 @@ def _modes(module: Any, key: Any, train: bool) -> dict[str, bool]:
     modes = dict.fromkeys(("train", "training", "is_training"), train)
     modes |= {"deterministic": not train and key is None, "use_running_average": not train}
     # Flax refuses a mode that was set as a field of the module as well.
-    is_field = lambda name: isinstance(getattr(module, name, None), bool)  # noqa: E731
+    is_field = lambda name: isinstance(getattr(module, name, None), bool)
     return {name: mode for name, mode in modes.items() if name in taken and not is_field(name)}
 
 
@@ -170,7 +171,7 @@ def _from_nnx(constructor: Callable[..., Any], example: Any) -> Any:
 
     def init(key: Any, *xs: Any) -> tuple[dict, dict]:
         params, rest, _ = variables(constructor(rngs=nnx.Rngs(key)))[1]
-        copy = lambda group: {path: jnp.array(value) for path, value in values(group).items()}  # noqa: E731
+        copy = lambda group: {path: jnp.array(value) for path, value in values(group).items()}
         return _nested(copy(params)), _nested(copy(rest))
 
     def apply(params: Any, state: Any, *xs: Any, key: Any = None, train: bool = False) -> tuple[Any, Any]:

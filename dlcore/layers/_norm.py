@@ -63,7 +63,7 @@ def batch_norm(
                     "be zero whatever the input. Use a larger batch, layer_norm, or train=False"
                 )
             mean, var = _moments(x, axes)
-            keep = lambda old, new: momentum * old + (1 - momentum) * new.astype(old.dtype)  # noqa: E731
+            keep = lambda old, new: momentum * old + (1 - momentum) * new.astype(old.dtype)
             state = {"mean": keep(state["mean"], mean), "var": keep(state["var"], var)}
         return _normalise(x, mean, var, epsilon, params), state
 

@@ -8,7 +8,8 @@ import numpy as np
 from jax import lax
 
 from dlcore.checks import expect_floating, expect_params, expect_positive, scope, shapes_of
-from dlcore.core import Call, Layer, Plan, as_layer, compose, layer
+from dlcore.compose import Call, compose
+from dlcore.core import Layer, Plan, as_layer, layer
 from dlcore.initializers import Initializer, glorot_uniform, lecun_normal, zeros
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from dlcore.checks import expect_positive, scope, shapes_of
-from dlcore.core import Layer, Plan, as_layer, derive, derive_all, layer
+from dlcore.compose import derive, derive_all
+from dlcore.core import Layer, Plan, as_layer, layer
 
 
 @layer
@@ -144,7 +145,7 @@ def cast(block: Layer, dtype: Any) -> Layer:
         raise TypeError(f"dtype: expected a floating type to compute in, found {jnp.dtype(dtype)}")
 
     def to(target: Any, tree: Any) -> Any:
-        is_floating = lambda x: jnp.issubdtype(jnp.result_type(x), jnp.floating)  # noqa: E731
+        is_floating = lambda x: jnp.issubdtype(jnp.result_type(x), jnp.floating)
         return jax.tree.map(lambda x: jnp.asarray(x, target) if is_floating(x) else x, tree)
 
     def plan(*inputs: Any) -> Plan:

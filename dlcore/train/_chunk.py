@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dlcore.core import derive
+from dlcore.compose import derive
 from dlcore.train._objective import ratio
 from dlcore.train._state import TrainState
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax import lax
 
-from dlcore.core import derive
+from dlcore.compose import derive
 from dlcore.train._chunk import take_guarded
 from dlcore.train._hparams import as_arrays
 from dlcore.train._objective import build_layer, build_optimizer

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dlcore.core import Layer, derive
+from dlcore.compose import derive
+from dlcore.core import Layer
 from dlcore.recipe import recipe
 from dlcore.train._hparams import is_builder
 from dlcore.train._state import TrainState

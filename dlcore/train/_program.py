@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dlcore.core import derive
+from dlcore.compose import derive
 from dlcore.train._chunk import make_chunk, over_lanes
 from dlcore.train._objective import build_function, build_layer, build_optimizer, ratio
 from dlcore.train._state import TrainState

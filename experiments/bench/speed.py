@@ -101,8 +101,11 @@ def lenet() -> None:
     images, labels = torch.tensor(x).permute(0, 3, 1, 2).contiguous(), torch.tensor(y, dtype=torch.int64)
 
     def eager() -> None:
+        epoch = ()
         for n in range(steps):
-            rows = torch.randperm(len(images))[:BATCH] if n % 16 == 0 else rows  # pyright: ignore  # noqa: F821
+            if n % (len(images) // BATCH) == 0:
+                epoch = torch.randperm(len(images)).split(BATCH)
+            rows = epoch[n % len(epoch)]
             adam.zero_grad()
             loss(theirs(images[rows]), labels[rows]).backward()
             adam.step()

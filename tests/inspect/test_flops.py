@@ -38,7 +38,7 @@ def test_batched_product_counts_every_product_of_the_batch():
 @pytest.mark.parametrize("options", [{}, {"window_strides": (2, 2)}, {"rhs_dilation": (2, 2)}])
 def test_convolution_without_padding_agrees_with_xla(options):
     args = shape(2, 16, 16, 8), shape(3, 3, 8, 16)
-    function = lambda x, kernel: convolve(x, kernel, **options)  # noqa: E731
+    function = lambda x, kernel: convolve(x, kernel, **options)
     assert flops(function, *args) == by_xla(function, *args)
 
 
@@ -49,14 +49,14 @@ def test_padded_convolution_counts_the_padding_as_papers_do():
 
 def test_grouped_convolution_counts_the_inputs_of_its_group():
     args = shape(2, 16, 16, 8), shape(3, 3, 2, 16)
-    function = lambda x, kernel: convolve(x, kernel, feature_group_count=4)  # noqa: E731
+    function = lambda x, kernel: convolve(x, kernel, feature_group_count=4)
     assert flops(function, *args) == 2 * (2 * 14 * 14 * 16) * (3 * 3) * 8 // 4 == by_xla(function, *args)
 
 
 def test_transposed_convolution_does_not_count_the_holes():
     # Without overlap or padding every input meets every place of the window once.
     args = shape(2, 8, 8, 3), shape(2, 2, 3, 5)
-    function = lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "VALID")  # noqa: E731
+    function = lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "VALID")
     assert flops(function, *args) == 2 * (2 * 8 * 8 * 3) * (2 * 2) * 5
 
 
@@ -97,7 +97,7 @@ def test_reduction_takes_one_per_input(function):
 
 
 def test_pooling_takes_one_per_output_and_window_position():
-    pool = lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (3, 3), (3, 3), "VALID")  # noqa: E731
+    pool = lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (3, 3), (3, 3), "VALID")
     assert flops(pool, shape(9, 9)) == 81
 
 
@@ -123,7 +123,7 @@ def test_moving_comparing_and_integers_take_nothing(function):
 
 
 def test_factorisations_take_their_leading_terms():
-    cholesky = lambda x: lax.linalg.cholesky(x, symmetrize_input=False)  # noqa: E731
+    cholesky = lambda x: lax.linalg.cholesky(x, symmetrize_input=False)
     assert flops(cholesky, shape(5, 12, 12)) == 5 * 12**3 // 3
     solve = flops(jnp.linalg.solve, shape(24, 24), shape(24, 2))
     assert solve == pytest.approx(2 / 3 * 24**3 + 2 * 2 * 24**2, rel=0.05)
@@ -134,7 +134,7 @@ def test_factorisations_take_their_leading_terms():
 
 
 def test_scan_takes_its_length_times_its_body():
-    body = lambda x, w: (jnp.tanh(x @ w), None)  # noqa: E731
+    body = lambda x, w: (jnp.tanh(x @ w), None)
     once = flops(lambda x, w: body(x, w)[0], shape(4, 8), shape(8, 8))
     assert flops(lambda x, ws: lax.scan(body, x, ws)[0], shape(4, 8), shape(12, 8, 8)) == 12 * once > 0
 
@@ -172,7 +172,7 @@ def test_recomputation_is_counted():
     def loss(block, x, w):
         return (block(x, w) ** 2).sum()
 
-    block = lambda x, w: jnp.tanh(x @ w) @ w.T  # noqa: E731
+    block = lambda x, w: jnp.tanh(x @ w) @ w.T
     args, once = (shape(16, 16), shape(16, 16)), 2 * 16**3
     plain, again = (flops(jax.grad(lambda *a, b=b: loss(b, *a), (0, 1)), *args) for b in (block, jax.checkpoint(block)))
     assert once <= again - plain < 1.2 * once

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from dlcore.core import compose
+from dlcore.compose import compose
 from dlcore.inspect import flops, summary
 from dlcore.layers import (
     batch_norm,

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlcore.core import compose, lambda_layer
+from dlcore.compose import compose
+from dlcore.core import lambda_layer
 from dlcore.inspect import tap
 from dlcore.layers import dense, dropout, relu, remat, repeat, residual, serial
 

@@ -41,7 +41,7 @@ def test_initializers_are_the_ones_given():
 
 
 def test_kernel_and_bias_are_drawn_from_different_keys():
-    draw = lambda key, shape, dtype: jax.random.uniform(key, shape, dtype)  # noqa: E731
+    draw = lambda key, shape, dtype: jax.random.uniform(key, shape, dtype)
     params, _ = dense(3, kernel_init=draw, bias_init=draw).init(KEY, X[..., :1])
     assert not np.array_equal(params["kernel"].ravel(), params["bias"])
 

@@ -44,7 +44,7 @@ def test_a_rate_of_zero_keeps_everything():
 
 
 def test_a_traced_rate_gives_the_bits_of_a_python_one():
-    apply = lambda rate: drop(rate)  # noqa: E731
+    apply = lambda rate: drop(rate)
     for rate in (0.1, 0.3, 0.5):
         plain = jax.jit(lambda: apply(rate))()  # noqa: B023
         np.testing.assert_array_equal(jax.jit(apply)(rate), plain)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 
-from dlcore.core import compose
+from dlcore.compose import compose
 from dlcore.layers import cast, dense, frozen, relu, repeat, serial
 from dlcore.layers._flax import from_flax
 
@@ -360,7 +360,7 @@ def test_draws_are_those_of_the_key(make):
 def test_jit_and_gradient_agree_with_eager(make):
     layer = make()
     params, state = layer.init(key, x)
-    train = lambda params: layer.apply(params, state, x, key=key, train=True)  # noqa: E731
+    train = lambda params: layer.apply(params, state, x, key=key, train=True)
     close(jax.jit(train)(params), train(params))
     gradient = jax.jit(jax.grad(lambda params: (train(params)[0] ** 2).sum()))(params)
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlcore.core import Call, compose, layer
+from dlcore.compose import Call, compose
+from dlcore.core import layer
 from dlcore.initializers import normal
 from dlcore.layers import bidirectional, dense, dropout, recurrent, rnn_cell
 

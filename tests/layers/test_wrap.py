@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from dlcore.core import Layer, derive
+from dlcore.compose import derive
+from dlcore.core import Layer
 from dlcore.layers import batch_norm, cast, dense, dropout, frozen, layer_norm, relu, remat, repeat, residual, serial
 from tests.compiles import counting
 
@@ -50,7 +51,7 @@ def test_repeat_initialises_to_the_bits_of_serial(compiled: bool):
 
 @pytest.mark.parametrize("train", [False, True])
 def test_repeat_computes_the_bits_of_serial(train: bool):
-    apply = lambda model, params: jax.jit(model.apply, static_argnames="train")(params, {}, X, key=KEY, train=train)[0]  # noqa: E731
+    apply = lambda model, params: jax.jit(model.apply, static_argnames="train")(params, {}, X, key=KEY, train=train)[0]
     params, _ = serial(BLOCK, BLOCK, BLOCK).init(KEY, X)
     same_bits(apply(repeat(3, BLOCK), stacked(params)), apply(serial(BLOCK, BLOCK, BLOCK), params))
 
@@ -65,7 +66,7 @@ def test_repeat_threads_a_state_for_each_block():
 
 
 def test_repeat_hands_further_inputs_to_every_block():
-    add = lambda x, y: x + y  # noqa: E731
+    add = lambda x, y: x + y
     model = repeat(3, serial(add))
     np.testing.assert_array_equal(model.apply(*model.init(KEY, X, X), X, jnp.ones((3, 4)))[0], X + 1.0 + 1.0 + 1.0)
 

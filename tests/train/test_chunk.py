@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dlcore import layers, losses, optim
-from dlcore.core import derive
+from dlcore.compose import derive
 from dlcore.train import TrainState, gradient_step, supervised
 from dlcore.train._chunk import make_chunk, over_lanes
 from tests.compiles import counting

@@ -91,7 +91,7 @@ def test_the_users_value_wins_over_the_optimizers(data):
 
 def test_a_hyperparameter_may_be_read_by_a_schedule_alone(data):
     model = dl.models.softmax_regression(3)
-    falling = lambda hp: optax.sgd(lambda count: hp["rate"] / (1 + count))  # noqa: E731
+    falling = lambda hp: optax.sgd(lambda count: hp["rate"] / (1 + count))
     run = fit(model, data, optimizer=falling, hparams={"rate": 0.5})
     other = fit(model, data, optimizer=optax.sgd(lambda count: 0.5 / (1 + count)))
     # A traced rate and a constant differ in the last bit.

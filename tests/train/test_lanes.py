@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dlcore as dl
-from dlcore.core import derive
+from dlcore.compose import derive
 from dlcore.train import _fit
 
 ADAM = dl.optim.adam(1e-2)

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from dlcore import layers, losses, metrics, optim
-from dlcore.core import derive
+from dlcore.compose import derive
 from dlcore.train import TrainState, gradient_step, supervised
 from dlcore.train._chunk import all_finite, take, take_guarded
 

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 import dlcore as dl
-from dlcore.core import derive
+from dlcore.compose import derive
 from dlcore.train import TrainState, _fit, _loop, _rewind, gradient_step, supervised
 from dlcore.train._chunk import make_chunk
 from dlcore.train._hparams import as_arrays
