@@ -7,9 +7,15 @@ outside the program: files and checkpoints.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["CheckpointError", "DataError", "DlcoreError", "suggest"]
+__all__ = ["CheckpointError", "DataError", "DlcoreError", "bind", "suggest", "suggest_arguments"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DlcoreError(Exception):
@@ -69,3 +75,47 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if near:
         return f"; did you mean {by_folded[near[0]]!r}?"
     return "; known names: " + ", ".join(map(repr, sorted(by_folded.values()))) if by_folded else ""
+
+
+def bind(name: str, signature: inspect.Signature, args: Any, kwargs: Any) -> inspect.BoundArguments:
+    """Returns the arguments of a call by name.
+
+    Args:
+        name: what the function is called.
+        signature: what it takes.
+        args: the positional arguments.
+        kwargs: the keyword arguments.
+
+    Raises:
+        TypeError: the call does not fit; a mistyped keyword gets a suggestion.
+
+    Example:
+        >>> bind("area", inspect.signature(lambda width, height=1: 0), (2,), {}).arguments
+        {'width': 2}
+    """
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        unknown = next((given for given in kwargs if given not in signature.parameters), None)
+        hint = suggest(unknown, signature.parameters) if unknown else f"; it takes {signature}"
+        raise TypeError(f"{name}: {error}{hint}") from None
+
+
+def suggest_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Marks a function with many keywords: a mistyped one gets a suggestion.
+
+    Example:
+        >>> @suggest_arguments
+        ... def area(width, height): return width * height
+        >>> area(2, hight=3)
+        Traceback (most recent call last):
+        TypeError: area: missing a required argument: 'height'; did you mean 'height'?
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        bind(function.__name__, signature, args, kwargs)
+        return function(*args, **kwargs)
+
+    return checked

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from dlcore.errors import suggest
+from dlcore.errors import bind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,12 +99,7 @@ def recipe(factory: Callable[P, T], wrap: Callable[[Any], Any] = Function) -> Ca
 
     @functools.wraps(factory)
     def make(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            unknown = next((name for name in kwargs if name not in signature.parameters), None)
-            hint = suggest(unknown, signature.parameters) if unknown else f"; it takes {signature}"
-            raise TypeError(f"{factory.__name__}: {error}{hint}") from None
+        bound = bind(factory.__name__, signature, args, kwargs)
         bound.apply_defaults()
         for name, value in bound.arguments.items():
             bound.arguments[name] = _own(value)

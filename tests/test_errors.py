@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+import dlcore as dl
 from dlcore.errors import CheckpointError, DataError, DlcoreError, suggest
 
 
@@ -32,3 +34,10 @@ def test_a_name_far_from_all_gets_the_sorted_list():
 
 def test_nothing_known_gives_no_hint():
     assert suggest("adam", []) == ""
+
+
+def test_a_mistyped_keyword_of_fit_and_make_run_gets_a_suggestion():
+    with pytest.raises(TypeError, match=r"^fit: got an unexpected keyword argument 'epoch'; did you mean 'epochs'\?$"):
+        dl.fit(dl.models.linear(), (np.zeros((4, 2)), np.zeros((4, 1))), epoch=3)  # pyright: ignore
+    with pytest.raises(TypeError, match=r"'learning_rate'"):
+        dl.make_run(dl.models.linear(), (np.zeros((4, 2)), np.zeros((4, 1))), learning_rate=3)

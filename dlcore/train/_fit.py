@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlcore.errors import suggest_arguments
 from dlcore.train._cache import compile_cache
 from dlcore.train._folder import RunFolder
 from dlcore.train._history import History
@@ -21,6 +22,7 @@ from dlcore.train._setup import check_weights, prepare
 from dlcore.train._signals import Interrupt
 
 
+@suggest_arguments
 def fit(
     model: Any,
     data: Any,

@@ -12,7 +12,7 @@ from dlcore import losses
 from dlcore import metrics as measures
 from dlcore.checks import shapes_of
 from dlcore.core import Layer
-from dlcore.errors import suggest
+from dlcore.errors import suggest, suggest_arguments
 from dlcore.optim import adam
 from dlcore.train._hparams import Recorder, as_arrays, check_hparams, is_builder, split_optimizer
 from dlcore.train._inputs import Inputs, Shapes, as_inputs
@@ -34,6 +34,7 @@ class Setup(NamedTuple):
     measured: tuple[str, ...]  # names of the objective's metrics
 
 
+@suggest_arguments
 def prepare(
     model: Any,
     data: Any,
