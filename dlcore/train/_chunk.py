@@ -39,7 +39,7 @@ def make_chunk(step: Callable[..., Any], capacity: int, guarded: bool) -> Callab
         `gradient` the gradient, if it is to be measured.
       capacity: size of the buffers, static; a shorter chunk compiles nothing new.
       guarded: whether each step is checked and, where it is not finite, not taken. Without it the chunk stops after a
-        loss that is not finite, says so, and the host goes back: see `_rewind.py`, which also says what for.
+        loss that is not finite, says so, and the host goes back: see `_rewind.py`, which also says why.
     """
 
     def chunk(carry: TrainState, source: Any, k: Any) -> tuple[TrainState, Log]:
