@@ -38,10 +38,11 @@ def train(
         overwrite: replace an earlier run in that folder.
     """
     from dlcore import presets
+    from dlcore.data import load
     from dlcore.train import fit
 
     chosen = presets.preset(preset)
-    dataset = presets.load_data(data or chosen.data)
+    dataset = load(data or chosen.data)
     rate = chosen.learning_rate if learning_rate is None else learning_rate
     folder = _next_folder(preset) if out is None else out
     print(f"{chosen.about}\n{dataset}", flush=True)
@@ -82,10 +83,10 @@ def summary(preset: str = "lenet5", /) -> None:
     Args:
         preset: what to show; see `dlcore list`.
     """
-    from dlcore import inspect, presets
+    from dlcore import data, inspect, presets
 
     chosen = presets.preset(preset)
-    print(inspect.summary(chosen.model(), presets.load_data(chosen.data).train["x"][:1]))
+    print(inspect.summary(chosen.model(), data.load(chosen.data).train["x"][:1]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dlcore import data, layers, models, optim
+from dlcore import layers, models, optim
 from dlcore.core import Layer
 from dlcore.errors import suggest
 
@@ -77,16 +77,3 @@ def make_optimizer(name: str, learning_rate: float) -> Any:
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer: there is no {name!r}{suggest(name, OPTIMIZERS)}")
     return OPTIMIZERS[name](learning_rate)
-
-
-def load_data(name: str) -> Any:
-    """Returns a bundled data set by name.
-
-    Raises:
-      ValueError: for a name that is not there, with a suggestion.
-
-    Example:
-      >>> load_data("iris")
-      Dataset iris: 120 train / 15 validation / 15 test, x (4,) float32, y 3 classes
-    """
-    return data.load(name)

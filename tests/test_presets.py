@@ -9,7 +9,7 @@ from dlcore import data, presets
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_preset_names_data_and_an_optimizer_that_exist_and_a_model_that_fits(name):
     chosen = presets.preset(name)
-    dataset = presets.load_data(chosen.data)
+    dataset = data.load(chosen.data)
     output = chosen.model().plan(dataset.train["x"][:2]).output
     assert output.shape == (2, len(dataset.classes) or 1)
     assert repr(presets.make_optimizer(chosen.optimizer, chosen.learning_rate)).startswith(chosen.optimizer)
@@ -28,7 +28,7 @@ def test_the_default_preset_is_lenet5_on_resized_digits():
         (lambda: presets.preset("resnet999"), ("'resnet999'", "known names")),
         (lambda: presets.make_optimizer("adm", 1e-3), ("'adm'", "did you mean 'adam'?")),
         (lambda: presets.make_optimizer("adam", -1.0), ("learning_rate", "-1.0")),
-        (lambda: presets.load_data("digit"), ("'digit'", "did you mean 'digits'?")),
+        (lambda: data.load("digit"), ("'digit'", "did you mean 'digits'?")),
     ],
 )
 def test_a_name_that_is_not_there_gets_a_suggestion(call, words):
