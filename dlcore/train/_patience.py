@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from dlcore.errors import suggest
-from dlcore.train._rewind import where_lanes
+from dlcore.train._rewind import mend
 from dlcore.train._setup import Setup
 
 
@@ -46,10 +45,5 @@ class Patience:
         self._value = np.where(better, found, self._value)
         self._waited = np.where(better, 0, self._waited + 1)
         # The run donates its weights to the next chunk: what is kept is a copy.
-        self.best = _keep(self.best or weights, weights, better[0] if self._lone else better)
+        self.best = mend(better[0] if self._lone else better, weights, self.best or weights)
         return self._waited >= self._patience
-
-
-@jax.jit
-def _keep(best: Any, new: Any, better: Any) -> Any:
-    return jax.tree.map(lambda old, new: where_lanes(better, new, old), best, new)
