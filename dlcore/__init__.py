@@ -8,7 +8,21 @@ A layer is a pair of pure functions, a training run is one pure compiled functio
     (6,)
 """
 
-from dlcore import activations, data, errors, initializers, inspect, layers, losses, metrics, models, ops, optim, train
+from dlcore import (
+    activations,
+    data,
+    errors,
+    initializers,
+    inspect,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optim,
+    space,
+    train,
+)
 from dlcore._version import __version__
 from dlcore.compose import compose
 from dlcore.core import Layer, layer
@@ -16,7 +30,19 @@ from dlcore.errors import CheckpointError, DataError, DlcoreError
 from dlcore.inspect import summary, tap
 from dlcore.layers import conv, dense, dropout, from_flax, parallel, relu, repeat, residual, serial
 from dlcore.recipe import recipe
-from dlcore.train import Run, TrainState, fit, gradient_step, make_run, supervised
+from dlcore.train import (
+    Run,
+    Sweep,
+    TrainState,
+    fit,
+    gradient_step,
+    load,
+    make_run,
+    supervised,
+    sweep,
+    use_all_cores,
+    verify,
+)
 
 __all__ = [
     "CheckpointError",
@@ -24,6 +50,7 @@ __all__ = [
     "DlcoreError",
     "Layer",
     "Run",
+    "Sweep",
     "TrainState",
     "__version__",
     "activations",
@@ -40,6 +67,7 @@ __all__ = [
     "inspect",
     "layer",
     "layers",
+    "load",
     "losses",
     "make_run",
     "metrics",
@@ -52,8 +80,12 @@ __all__ = [
     "repeat",
     "residual",
     "serial",
+    "space",
     "summary",
     "supervised",
+    "sweep",
     "tap",
     "train",
+    "use_all_cores",
+    "verify",
 ]

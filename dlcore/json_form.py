@@ -2,9 +2,12 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dlcore.errors import DlcoreError, suggest
@@ -39,11 +42,13 @@ def to_json(value: Any) -> Any:
         return {"dict": {name: to_json(item) for name, item in value.items()}}
     if isinstance(value, np.dtype):
         return {"dtype": value.name}
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return {"key": jax.random.key_data(value).tolist(), "impl": str(jax.random.key_impl(value))}
     if isinstance(value, np.ndarray | np.generic) and value.size <= 4096 and value.dtype.kind in "biuf":
         return {"array": value.tolist(), "dtype": value.dtype.name}
     if inspect.isfunction(value) and _find(reference(value)) is value:
         return {"function": reference(value)}
-    return {"opaque": show(value)}
+    return {"opaque": re.sub(r" at 0x[0-9a-f]+", "", show(value))}  # an address is no part of what it is
 
 
 def from_json(data: Any) -> Any:
@@ -75,6 +80,8 @@ def from_json(data: Any) -> Any:
             return np.asarray(items, dtype=name)[()]
         case {"dtype": str(name)}:
             return np.dtype(name)
+        case {"key": list(numbers), "impl": str(name)}:
+            return jax.random.wrap_key_data(jnp.asarray(numbers, jnp.uint32), impl=name)
         case {"function": str(name)} if inspect.isfunction(found := _find(name)):
             return found
     raise DlcoreError(f"no value can be built from {data!r}: build it yourself and pass it in")

@@ -72,7 +72,7 @@ class Function(Value):
 _living: WeakValueDictionary[Any, Any] = WeakValueDictionary()
 
 
-def recipe(factory: Callable[P, T], wrap: Callable[[Any], Any] = Function) -> Callable[P, T]:
+def recipe(factory: Callable[P, T], wrap: Callable[[Any], Any] = Function, interned: bool = True) -> Callable[P, T]:
     """Marks a factory: its values know how they were made, and equal calls return one object.
 
     Arguments are compared by value where that is safe: numbers with their type (`1`, `1.0` and `True` differ), strings,
@@ -82,6 +82,7 @@ def recipe(factory: Callable[P, T], wrap: Callable[[Any], Any] = Function) -> Ca
     Args:
       factory: a function of configuration, which returns a pure function or a value that `wrap` understands.
       wrap: makes of what `factory` returned a fresh object that can carry the recipe.
+      interned: whether equal calls return one object; not for what its owner may change, such as arrays.
 
     Returns:
       The factory, with its signature.
@@ -103,15 +104,15 @@ def recipe(factory: Callable[P, T], wrap: Callable[[Any], Any] = Function) -> Ca
         bound.apply_defaults()
         for name, value in bound.arguments.items():
             bound.arguments[name] = _own(value)
-        key = (make, *(_key(value) for value in bound.arguments.values()))
-        anchor = _living.get(key)
+        key = (make, *(comparable(value) for value in bound.arguments.values()))
+        anchor = _living.get(key) if interned else None
         if anchor is None:
             value = wrap(factory(*bound.args, **bound.kwargs))
             anchor = _anchor(value)
-            anchor.recipe = Recipe(make, bound)
+            object.__setattr__(anchor, "recipe", Recipe(make, bound))  # a frozen dataclass carries one too
             if anchor is not value:
                 anchor.whole = value
-            anchor = _living.setdefault(key, anchor)
+            anchor = _living.setdefault(key, anchor) if interned else anchor
         return getattr(anchor, "whole", anchor)
 
     make.is_recipe = True  # pyright: ignore[reportAttributeAccessIssue]
@@ -162,8 +163,13 @@ class _Same:
         return id(self.value)
 
 
-def _key(value: Any) -> Any:
-    """Returns a hashable stand-in for an argument."""
+def comparable(value: Any) -> Any:
+    """Returns a hashable stand-in for an argument: equal stand-ins mean that one may be put in place of the other.
+
+    Example:
+      >>> comparable([1, 2.0]) == comparable([1, 2.0]), comparable(1) == comparable(1.0)
+      (True, False)
+    """
     if recipe_of(value) is not None:
         return _Same(_anchor(value))
     if value is None or isinstance(value, bool | int | str | bytes | np.dtype):
@@ -171,9 +177,9 @@ def _key(value: Any) -> Any:
     if type(value) is float:  # not numpy's float64, which promotes otherwise
         return float, value.hex()  # tells -0.0 from 0.0, and lets nan equal nan
     if type(value) in (list, tuple):
-        return type(value), *(_key(item) for item in value)
+        return type(value), *(comparable(item) for item in value)
     if type(value) is dict:
-        return dict, *((_key(name), _key(item)) for name, item in value.items())
+        return dict, *((comparable(name), comparable(item)) for name, item in value.items())
     if _is_array(value):
         is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
         plain = np.asarray(jax.random.key_data(value) if is_key else value)
@@ -186,7 +192,9 @@ def changed_arguments(made: Recipe) -> list[tuple[inspect.Parameter, Any]]:
     """Returns the arguments that differ from their defaults, with their parameters."""
     parameters = inspect.signature(made.factory).parameters.values()
     pairs = [(parameter, made.bound.arguments[parameter.name]) for parameter in parameters]
-    return [(parameter, value) for parameter, value in pairs if _key(value) != _key(_own(parameter.default))]
+    return [
+        (parameter, value) for parameter, value in pairs if comparable(value) != comparable(_own(parameter.default))
+    ]
 
 
 def show(value: Any) -> str:

@@ -13,6 +13,7 @@ pytest_plugins = ("pytester", "tests.no_skips")
 
 # Set before anything imports JAX or matplotlib, and inherited by the processes that tests start.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")  # whatever test comes first; those of two devices start processes
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("DLCORE_CACHE", "off")  # a test of the cache turns it on, in a folder of its own
 

@@ -32,9 +32,10 @@ def test_train_writes_plain_lines_to_a_pipe_and_leaves_a_folder(tmp_path):
     assert any(line.startswith("epoch 3/3  loss ") and "learning rate 0.05" in line for line in lines)
     assert any(line.split()[:2] == ["test", "accuracy"] for line in lines)
     folder = tmp_path / "runs" / "iris-1"
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "curves.png", "metrics.csv"]
+    files = ["checkpoints", "config.json", "curves.png", "metrics.csv", "report.html", "results.json"]
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == files
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((folder / "config.json").read_text())["key"] == 3
+    assert json.loads((folder / "config.json").read_text())["arguments"]["key"] == 3
 
 
 def test_a_second_run_gets_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
@@ -49,10 +50,11 @@ def test_every_option_of_train_changes_the_run(tmp_path, capsys):
     out = tmp_path / "run"
     options = ["--data", "wine", "--optimizer", "momentum", "--learning-rate", "0.02", "--batch-size", "16"]
     main(["train", "iris", *options, "--epochs", "2", "--seed", "7", "--seeds", "2", "--out", str(out)])
-    config = json.loads((out / "config.json").read_text())
-    assert config["data"].startswith("Dataset wine")
+    whole = json.loads((out / "config.json").read_text())
+    config = whole["arguments"]
+    assert config["data"]["recipe"] == "dlcore.data.wine"
     assert config["optimizer"]["recipe"] == "dlcore.optim.momentum"
-    assert config["hparams"]["learning_rate"] == 0.02
+    assert whole["hparams"]["learning_rate"] == 0.02
     assert (config["batch_size"], config["key"], config["seeds"]) == (16, 7, 2)
     assert "epoch 2/2" in capsys.readouterr().out
 
@@ -89,7 +91,7 @@ def test_a_folder_that_exists_is_left_alone_unless_told(tmp_path, capsys):
         main(["train", "iris", "--epochs", "1", "--out", str(out)])
     assert (out / "config.json").read_text() == "mine" and "--overwrite" in capsys.readouterr().err
     main(["train", "iris", "--epochs", "1", "--out", str(out), "--overwrite"])
-    assert json.loads((out / "config.json").read_text())["key"] == 0
+    assert json.loads((out / "config.json").read_text())["arguments"]["key"] == 0
 
 
 def test_a_mistyped_option_gets_a_suggestion(tmp_path):
@@ -113,7 +115,7 @@ def test_summary_shows_layers_and_parameters(capsys):
 @pytest.mark.slow
 def test_the_main_job_reaches_its_accuracy(tmp_path):
     status, out, _ = run("train", "--out", str(tmp_path / "run"), cwd=tmp_path)
-    results = json.loads((tmp_path / "run" / "config.json").read_text())["results"]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
     assert status == 0 and "LeNet-5" in out
     assert results["test_accuracy"] >= 0.975
 
@@ -121,7 +123,7 @@ def test_the_main_job_reaches_its_accuracy(tmp_path):
 @pytest.mark.slow
 def test_the_main_job_reaches_its_accuracy_over_ten_seeds(tmp_path):
     run("train", "--seeds", "10", "--out", str(tmp_path / "run"), cwd=tmp_path)
-    results = json.loads((tmp_path / "run" / "config.json").read_text())["results"]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
     assert len(results["test_accuracy"]) == 10
     assert sum(results["test_accuracy"]) / 10 >= 0.98
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from dlcore.data import _check
 from dlcore.errors import suggest
+from dlcore.recipe import Value
 
 _TASKS = ("classification", "regression")
 _MOST_CLASSES = 1_000_000  # above every vocabulary in use; integers beyond it are amounts, not labels
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
+class Dataset(Value):
     """Train, validation and test examples with their task; arrays are checked on construction.
 
     Inputs become float32, or int32 where they are integers (token ids). Labels become int32, targets float32.

@@ -1,12 +1,12 @@
 """Learning curves."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dlcore.errors import suggest
+from dlcore.report._figure import new_figure, plain_axes
 
 TRAIN, VALIDATION, TEST = "#4c72b0", "#dd8452", "#55a868"
 
@@ -39,7 +39,7 @@ def curves(metrics: Mapping[str, Any], *, title: str = "", names: tuple[str, ...
         raise ValueError(f"there is no metric {unknown[0]!r}{suggest(unknown[0], metrics)}")
     if not names:
         raise ValueError(f"there is no metric to draw among {sorted(metrics)}")
-    figure = _figure(figsize=(4.6 * len(names), 3.4), layout="constrained")
+    figure = new_figure(figsize=(4.6 * len(names), 3.4))
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         rows = np.atleast_2d(np.asarray(metrics[name], float))
         if rows.shape[1]:
@@ -53,27 +53,12 @@ def curves(metrics: Mapping[str, Any], *, title: str = "", names: tuple[str, ...
         if name == "loss" and np.nanmin(rows, initial=np.inf) > 0:
             axes.set_yscale("log")
         axes.set(xlabel="step", title=name.replace("_", " "))
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain_axes(axes)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize="small")
     if title:
         figure.suptitle(title, fontsize="medium")
     return figure
-
-
-def _figure(**options: Any) -> Any:
-    from matplotlib.figure import Figure
-
-    class Picture(Figure):
-        """A figure that shows itself in a notebook, also where pyplot was never imported."""
-
-        def _repr_png_(self) -> bytes:
-            buffer = io.BytesIO()
-            self.savefig(buffer, format="png", dpi=100)
-            return buffer.getvalue()
-
-    return Picture(**options)
 
 
 def _train(axes: Any, rows: np.ndarray) -> None:
@@ -95,5 +80,7 @@ def _band(axes: Any, x: np.ndarray, rows: np.ndarray, color: str, label: str) ->
     mean = np.nanmean(rows, 0)
     axes.plot(x, mean, color=color, label=label, linewidth=1.6)
     if len(rows) > 1:
-        deviation = np.nanstd(rows, 0, ddof=1)
+        several = np.isfinite(rows).sum(0) > 1  # lanes end at different steps
+        deviation = np.zeros(len(x))
+        deviation[several] = np.nanstd(rows[:, several], 0, ddof=1)
         axes.fill_between(x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0)

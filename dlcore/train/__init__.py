@@ -1,10 +1,31 @@
-"""Training: objectives, steps, and whole runs."""
+"""Training: objectives, steps, whole runs, sweeps of them, and runs from disk."""
 
 from dlcore.train._cache import cache_folder
+from dlcore.train._devices import use_all_cores
 from dlcore.train._fit import fit
+from dlcore.train._load import Verification, load, verify
 from dlcore.train._make_run import Result, make_run
 from dlcore.train._objective import gradient_step, supervised
+from dlcore.train._results import Sweep
 from dlcore.train._run import Run
+from dlcore.train._signals import exit_status
 from dlcore.train._state import TrainState
+from dlcore.train._sweep import sweep
 
-__all__ = ["Result", "Run", "TrainState", "cache_folder", "fit", "gradient_step", "make_run", "supervised"]
+__all__ = [
+    "Result",
+    "Run",
+    "Sweep",
+    "TrainState",
+    "Verification",
+    "cache_folder",
+    "exit_status",
+    "fit",
+    "gradient_step",
+    "load",
+    "make_run",
+    "supervised",
+    "sweep",
+    "use_all_cores",
+    "verify",
+]

@@ -32,7 +32,7 @@ class _Loop(NamedTuple):
 
 
 def make_chunk(step: Callable[..., Any], capacity: int, guarded: bool) -> Callable[..., tuple[TrainState, Log]]:
-    """Returns `(carry, source, k) -> (carry, Log)`, which runs `min(k, capacity)` steps, fewer where one is not finite.
+    """Returns `(carry, k, source) -> (carry, Log)`, which runs `min(k, capacity)` steps, fewer where one is not finite.
 
     Args:
       step: `(carry, batch) -> (carry, metrics)`; metrics are numbers or (sum, weight) pairs by name, and under
@@ -42,7 +42,7 @@ def make_chunk(step: Callable[..., Any], capacity: int, guarded: bool) -> Callab
         loss that is not finite, says so, and the host goes back: see `_rewind.py`, which also says why.
     """
 
-    def chunk(carry: TrainState, source: Any, k: Any) -> tuple[TrainState, Log]:
+    def chunk(carry: TrainState, k: Any, source: Any) -> tuple[TrainState, Log]:
         data_key, k = derive(carry.key, "data"), jnp.minimum(k, capacity)
 
         def run(carry: TrainState) -> tuple[TrainState, dict[str, Any], Any]:
@@ -100,30 +100,6 @@ def take_guarded(step: Callable[..., Any], carry: TrainState, batch: Any) -> tup
 def all_finite(tree: Any) -> jax.Array:
     """Whether every floating number of a tree is finite."""
     return jnp.stack([jnp.bool(True), *(jnp.isfinite(leaf).all() for leaf in _floating(tree))]).all()
-
-
-def over_lanes(program: Callable[..., Any], lanes: str | None, mapped: tuple[bool, ...]) -> Callable[..., Any]:
-    """Runs a program once for each lane, along a new first axis of its `mapped` arguments.
-
-    Args:
-      program: a pure function of positional arguments.
-      lanes: `None` (no lane axis), `"loop"` (one lane after another, bit-equal to a lone run; fastest on CPU) or
-        `"vmap"` (side by side; fastest on accelerators).
-      mapped: for each argument, whether it has a lane axis.
-    """
-    if lanes is None:
-        return program
-    if lanes == "vmap":
-        return jax.vmap(program, in_axes=tuple(0 if own else None for own in mapped))
-
-    def loop(*args: Any) -> Any:
-        def one(own: tuple[Any, ...]) -> Any:
-            each = iter(own)
-            return program(*(next(each) if flag else arg for arg, flag in zip(args, mapped, strict=True)))
-
-        return lax.map(one, tuple(arg for arg, flag in zip(args, mapped, strict=True) if flag))
-
-    return loop
 
 
 def _floating(tree: Any) -> list[Any]:

@@ -4,22 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from dlcore.errors import suggest_arguments
-from dlcore.train._cache import compile_cache
-from dlcore.train._folder import RunFolder
-from dlcore.train._history import History
-from dlcore.train._hparams import as_arrays, schedule_of
-from dlcore.train._loop import Loop
-from dlcore.train._patience import Patience
-from dlcore.train._program import program
-from dlcore.train._progress import make_progress
 from dlcore.train._run import Run
-from dlcore.train._setup import check_weights, prepare
-from dlcore.train._signals import Interrupt
+from dlcore.train._session import DEFAULTS, train_run
 
 
 @suggest_arguments
@@ -37,14 +24,20 @@ def fit(
     batch_size: int = 64,
     key: Any = 0,
     hparams: Mapping[str, Any] | None = None,
-    seeds: int | Sequence[int] | None = None,
+    seeds: int | Sequence[Any] | None = None,
     params: Any = None,
     state: Any = None,
     patience: int | None = None,
     min_delta: float = 0.0,
     monitor: str = "loss",
+    lanes: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    allow_changes: bool = False,
+    save_every: int | None = None,
+    keep_last: int | None = 3,
+    keep_best: int = 1,
     progress: bool | str | None = None,
 ) -> Run:
     """Trains a model, and returns the run.
@@ -66,7 +59,8 @@ def fit(
       steps: number of updates, in place of epochs.
       batch_size: examples a step; the remainder of an epoch is dropped.
       key: the seed, or a JAX key.
-      hparams: numeric hyperparameters by name; they win over the optimizer's own of the same name.
+      hparams: hyperparameters by name; they win over the optimizer's own of the same name. Floating numbers are traced
+        values; anything else (a width, an activation) is structure, which a program is compiled for.
       seeds: train so many lanes at once, with the seeds key, key + 1, ..., or those that are listed.
       params: initial params, instead of the model's own; they are copied.
       state: the model's state that belongs to them.
@@ -74,17 +68,28 @@ def fit(
         patience never ran out).
       min_delta: what counts as an improvement.
       monitor: the validation metric to watch; the smallest loss is the best, and the largest of anything else.
-      out: a folder for the configuration, the metrics and the picture of the curves.
-      overwrite: whether `out` may hold an earlier run.
+      lanes: "loop" (one after another on each device, to the bits of lone runs) or "vmap" (side by side); what is
+        faster there unless given.
+      out: a folder for the configuration, the checkpoints, the metrics, the curves and `report.html`.
+      overwrite: whether to replace an earlier run in `out`.
+      resume: whether to go on with an earlier run in `out`, to the bits that it would have had. Where there is none,
+        the run starts; so a script that is killed and started again needs nothing else. An iterator is read from its
+        start.
+      allow_changes: whether to go on though the configuration is another one.
+      save_every: epochs between two checkpoints (256 steps where data have no epochs); a minute unless given, and
+        always the end. They are written while the run goes on.
+      keep_last: how many of the newest checkpoints are kept; None for all.
+      keep_best: how many of the best are kept besides, by `monitor`.
       progress: True, False, "lines", or None for a bar where somebody is watching.
 
     Returns:
-      A `Run`. On Ctrl-C, the run so far.
+      A `Run`. On Ctrl-C and on SIGTERM, the run so far.
 
     Raises:
       TypeError: for arguments of another kind.
       ValueError: for whatever does not fit, named, before anything is compiled.
       FileExistsError: where `out` exists.
+      CheckpointError: where checkpoints cannot be read or written, are of another model, or are being written.
 
     Example:
       >>> import dlcore as dl
@@ -92,59 +97,6 @@ def fit(
       >>> run.metrics["loss"].shape
       (15,)
     """
-    folder = RunFolder(out, overwrite) if out is not None else None
-    with compile_cache(), Interrupt() as interrupt:
-        setup = prepare(
-            model,
-            data,
-            loss=loss,
-            metrics=metrics,
-            objective=objective,
-            optimizer=optimizer,
-            step=step,
-            epochs=epochs,
-            steps=steps,
-            batch_size=batch_size,
-            hparams=hparams,
-        )
-        keys, count = as_keys(key, seeds)
-        patient = Patience(setup, patience, min_delta, monitor, count) if patience is not None else None
-        if params is not None:
-            state = {} if state is None else state
-            check_weights(setup, params, state)
-        lanes = None if count is None else "loop" if jax.default_backend() == "cpu" else "vmap"
-        programs = program(setup.model, setup.objective, setup.optimizer, setup.step, batch_size, lanes)
-        values = as_arrays(setup.hparams)
-        if count is not None:
-            values = {name: jnp.broadcast_to(value, (count,)) for name, value in values.items()}
-        loop = Loop(setup, programs, History(count), make_progress(progress), patient, interrupt)
-        with loop.show:
-            carry = loop.train(lambda: programs.init(keys, values, params, state, inputs=setup.shapes))
-        run = loop.finish(carry, lanes, schedule_of(optimizer))
-    if folder is not None:
-        folder.write(run, {"optimizer": optimizer, "loss": loss, "key": key, "seeds": seeds, "patience": patience})
-    return run
-
-
-def as_keys(key: Any, seeds: int | Sequence[int] | None) -> tuple[Any, int | None]:
-    """Returns the keys of the lanes and their number; a lone key and None without `seeds`.
-
-    Raises:
-      TypeError: for a key that is neither a whole number nor a JAX key.
-      ValueError: for no seeds.
-    """
-    is_seed = isinstance(key, int | np.integer) and not isinstance(key, bool)
-    if not is_seed and not (
-        isinstance(key, jax.Array) and key.shape == () and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    ):
-        raise TypeError(f"key: expected a whole number or a key from jax.random.key, found {key!r}")
-    if seeds is None:
-        return (jax.random.key(key) if is_seed else key), None
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not numbers or isinstance(seeds, bool):
-        raise ValueError(f"seeds: expected one or more, found {seeds!r}")
-    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers):
-        raise TypeError(f"seeds: expected a number of lanes, or whole numbers, found {seeds!r}")
-    offset = key if isinstance(seeds, int) else 0
-    keys = [jax.random.key(offset + int(n)) if is_seed else jax.random.fold_in(key, int(n)) for n in numbers]
-    return jnp.stack(keys), len(numbers)
+    given = locals()
+    host = ("out", "overwrite", "resume", "allow_changes", "save_every", "keep_last", "keep_best", "progress")
+    return train_run({name: given[name] for name in DEFAULTS}, **{name: given[name] for name in host})

@@ -1,86 +1,111 @@
-"""The folder of a run: its configuration, its metrics and the picture of its curves."""
+"""The folder of a run: its configuration, its checkpoints, its metrics and pictures, one writer at a time."""
 
 import csv
 import io
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import optax
 
-from dlcore._version import __version__
-from dlcore.json_form import to_json
-from dlcore.train._run import Run
+from dlcore.errors import CheckpointError
+from dlcore.train._checkpoint import SCHEMA
+from dlcore.train._lock import Lock
 
-FILES = ("config.json", "metrics.csv", "curves.png")
+CONFIG, CHECKPOINTS = "config.json", "checkpoints"
+FILES = (CONFIG, "results.json", "metrics.csv", "curves.png", "report.html", "lanes.csv", "lanes.json")
 
 
 class RunFolder:
-    """Claims a folder before the run, so that nothing is trained in vain, and fills it afterwards.
+    """A folder that is looked at before the run, so that nothing is trained in vain, and claimed while entered.
 
     Args:
       path: the folder; its parents are made.
-      overwrite: whether files of an earlier run are replaced.
+      overwrite: whether an earlier run is replaced.
+      resume: whether an earlier run is gone on with.
 
     Raises:
-      FileExistsError: where the folder holds anything and `overwrite` is false; where the path is a file.
+      FileExistsError: where the folder holds anything and neither is wanted; where the path is a file.
       PermissionError: where nothing can be written there.
     """
 
-    def __init__(self, path: str | Path, overwrite: bool):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, overwrite: bool = False, resume: bool = False):
+        self.path, self._overwrite = Path(path), overwrite and not resume
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"out: {self.path} is a file; give the name of a folder")
-        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
-            repair = "give another folder, or overwrite=True (--overwrite)"
+        is_used = self.path.is_dir() and any(one.name != ".lock" for one in self.path.iterdir())
+        if is_used and not (overwrite or resume):
+            repair = "give another folder, resume=True (--resume), or overwrite=True (--overwrite)"
             raise FileExistsError(f"out: {self.path} exists and is not empty; {repair}")
+        nearest = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+        if not nearest.is_dir():
+            raise FileExistsError(f"out: {self.path} cannot be made: {nearest} is a file")
+        if not os.access(nearest, os.W_OK):
+            raise PermissionError(f"out: {nearest} is read-only; give another folder")
+
+    def __enter__(self) -> "RunFolder":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise type(error)(f"out: {self.path} cannot be made: {error.strerror}") from None
-        if not os.access(self.path, os.W_OK):
-            raise PermissionError(f"out: {self.path} is read-only; give another folder")
+        self._lock = Lock(self.path)
+        if self._overwrite:
+            for name in FILES:
+                (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        return self
 
-    def write(self, run: Run, arguments: Mapping[str, Any]) -> None:
-        """Writes the run's files; each is there whole or not at all."""
-        config = {
-            "model": to_json(run.model),
-            "data": repr(run.data),
-            **{name: to_json(value) for name, value in arguments.items()},
-            "hparams": dict(run.hparams),
-            "batch_size": run.batch_size,
-            "steps": int(np.max(run.final.step)),
-            "stopped": np.asarray(run.stopped).tolist(),
-            "compile_seconds": run.compile_seconds,
-            "run_seconds": run.run_seconds,
-            "results": {name: _numbers(value) for name, value in run.summary().items()},
-            "versions": {"dlcore": __version__, "jax": jax.__version__, "optax": optax.__version__},
-            "device": jax.devices()[0].device_kind,
-        }
-        self._put("config.json", json.dumps(config, indent=2).encode())
-        self._put("metrics.csv", _table(run.metrics).encode())
-        if "loss" in run.metrics:  # an interrupt may come before the first step
-            picture = io.BytesIO()
-            run.plot().savefig(picture, dpi=120)
-            self._put("curves.png", picture.getvalue())
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
-    def _put(self, name: str, content: bytes) -> None:
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / CHECKPOINTS
+
+    def put(self, name: str, content: str | bytes) -> None:
+        """Writes a file that is there whole or not at all."""
         part = self.path / f".{name}.part"
-        part.write_bytes(content)
-        os.replace(part, self.path / name)
+        try:
+            part.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.replace(part, self.path / name)
+        except OSError as error:
+            raise CheckpointError(f"{self.path / name} cannot be written: {error.strerror}") from None
+
+    def put_json(self, name: str, content: Any) -> None:
+        """Writes a JSON file."""
+        self.put(name, json.dumps(content, indent=2) + "\n")
 
 
-def _numbers(value: Any) -> Any:
+def read_config(path: str | Path) -> dict[str, Any] | None:
+    """Returns the configuration of the run in a folder, or None where there is none.
+
+    Raises:
+      CheckpointError: where it cannot be read, or was written by a newer dlcore.
+    """
+    file = Path(path) / CONFIG
+    if not file.exists():
+        return None
+    try:
+        config = json.loads(file.read_text())
+        schema = config["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}") from None
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise CheckpointError(f"{file} was written by a newer dlcore: schema {schema}, this one reads up to {SCHEMA}")
+    return config
+
+
+def numbers(value: Any) -> Any:
     """Returns a number or a list of them; None for what is not finite, which JSON does not know."""
     rows = [float(number) if np.isfinite(number) else None for number in np.ravel(value)]
     return rows if np.ndim(value) else rows[0]
 
 
-def _table(metrics: Mapping[str, Any]) -> str:
+def metrics_table(metrics: Mapping[str, Any]) -> str:
     """Long form, a row a value: `metric,lane,step,value`; `step` is empty for what is measured once."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

@@ -52,29 +52,58 @@ def is_builder(thing: Any) -> bool:
     return sum(p.kind in kinds and p.default is p.empty for p in parameters) == 1
 
 
-def check_hparams(given: Mapping[str, Any], known: Mapping[str, Any], builders: list[Any]) -> dict:
-    """Returns all hyperparameters as numbers, after building everything once from the concrete values.
+@recipe
+def with_structure(build: Callable[[Any], Any], structure: dict[str, Any]) -> Any:
+    """A function of the hyperparameters, some of which are known beforehand: `build(hparams | structure)`."""
 
-    The factories check what they are given, so a rate out of range is refused before anything is compiled.
+    def built(hparams: Mapping[str, Any]) -> Any:
+        merged = Recorder({**hparams, **structure})
+        merged.names = getattr(hparams, "names", merged.names)
+        return build(merged)
+
+    return built
+
+
+def split_hparams(given: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the numbers, which are traced values, and the structure, which is what a program is compiled for.
+
+    A floating number is a value, and so is whatever the optimizer takes as a number; anything else is structure: whole
+    numbers (a width, a depth), names, functions, layers.
 
     Args:
       given: the user's, which win over `known`.
       known: those of the optimizer.
-      builders: functions of the hyperparameters.
+    """
+    numbers, structure = dict(known), {}
+    for name, value in given.items():
+        is_number = _is_number(value) and jnp.ndim(value) == 0
+        if is_number and (name in known or jnp.issubdtype(jnp.result_type(value), jnp.floating)):
+            numbers[name] = value if isinstance(value, Tracer) else float(value)
+        elif name in known:
+            raise TypeError(f"hparams[{name!r}]: expected a number, found {value!r}")
+        elif isinstance(value, np.ndarray | jax.Array) and value.ndim:
+            raise TypeError(f"hparams[{name!r}]: expected a number or structure, found an array of shape {value.shape}")
+        else:
+            structure[name] = value
+    return numbers, structure
+
+
+def check_builders(values: Mapping[str, Any], builders: list[Any]) -> None:
+    """Builds everything once from the concrete values.
+
+    The factories check what they are given, so a rate out of range is refused before anything is compiled.
 
     Raises:
-      TypeError: for a value that is not a number.
       ValueError: for a name that is wanted and was not given, and by the factories.
     """
-    values: dict[str, Any] = dict(known)
-    for name, value in given.items():
-        is_number = isinstance(value, int | float | np.generic | np.ndarray | jax.Array) and not isinstance(value, bool)
-        if not is_number or jnp.ndim(value) != 0 or not jnp.issubdtype(jnp.result_type(value), jnp.number):
-            raise TypeError(f"hparams[{name!r}]: expected a number, found {value!r}; what is no number is structure")
-        values[name] = value if isinstance(value, Tracer) else float(value)
     for build in builders:
-        build(Recorder(values))
-    return values
+        build(Recorder(dict(values)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.generic | np.ndarray | jax.Array) and not isinstance(
+        value, bool | np.bool_
+    )
 
 
 def as_arrays(hparams: Mapping[str, Any]) -> dict[str, jax.Array]:

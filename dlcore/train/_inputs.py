@@ -63,6 +63,15 @@ class Stream:
         pairs = list(zip(jax.tree.leaves(found), jax.tree.leaves(first), strict=True))
         return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype and a.shape < b.shape for a, b in pairs)
 
+    def skip(self, count: int) -> None:
+        """Passes over batches that an earlier part of the run has seen.
+
+        Raises:
+          ValueError: where there are not so many.
+        """
+        if (found := sum(1 for _ in itertools.islice(self._rest, count))) < count:
+            raise ValueError(f"data: the run has seen {count} batches already, and the iterator has only {found}")
+
     def take(self, start: int, most: int) -> tuple[Stacked | None, int]:
         """Returns the next batches as a source for steps from `start` on, and how many there are."""
         taken = list(itertools.islice(self._rest, min(most, STACK)))
@@ -88,6 +97,10 @@ def as_inputs(data: Any, batch_size: int) -> Inputs:
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise ValueError(f"batch_size: expected a positive whole number, found {batch_size!r}")
+    if isinstance(data, Inputs):  # on the device already
+        if data.dataset is None:
+            return data
+        return _batched(data.dataset, data.arrays, data.splits, batch_size)
     if not isinstance(data, Dataset | tuple | list | str | Mapping):
         if callable(data):
             is_tree = not jax.tree_util.all_leaves([data])
@@ -103,12 +116,16 @@ def as_inputs(data: Any, batch_size: int) -> Inputs:
         splits[name] = (start, len(part["x"]))
         start += len(part["x"])
     host = {name: np.concatenate([part[name] for part in parts]) if len(parts) > 1 else parts[0][name] for name in "xy"}
+    return _batched(dataset, jax.device_put(host), splits, batch_size)
+
+
+def _batched(dataset: Dataset, arrays: Any, splits: dict[str, tuple[int, int]], batch_size: int) -> Inputs:
     size = splits["train"][1]
     if batch_size > size:
         raise ValueError(f"batch_size: {batch_size} is more than the {size} training examples; give {size} or less")
-    source = Batches(jax.device_put(host), batch_size, size)
-    batch = {k: jax.ShapeDtypeStruct((batch_size, *v.shape[1:]), v.dtype) for k, v in source.arrays.items()}
-    return Inputs(source, None, source.arrays, splits, dataset, batch, source.steps_per_epoch)
+    source = Batches(arrays, batch_size, size)
+    batch = {k: jax.ShapeDtypeStruct((batch_size, *v.shape[1:]), v.dtype) for k, v in arrays.items()}
+    return Inputs(source, None, arrays, splits, dataset, batch, source.steps_per_epoch)
 
 
 def check_split(splits: Mapping[str, Any], name: str) -> None:

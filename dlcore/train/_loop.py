@@ -1,132 +1,194 @@
-"""The host loop around the compiled chunks: evaluation, progress, early stopping, Ctrl-C."""
+"""The host loop around the compiled chunks: evaluation, progress, early stopping, checkpoints, signals."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlcore.train._chunk import Log
+from dlcore.errors import CheckpointError
+from dlcore.train._fleet import Fleet, Shards
 from dlcore.train._history import History, loss_first
+from dlcore.train._lanes import map_lanes
+from dlcore.train._objective import build_optimizer
 from dlcore.train._patience import Patience
-from dlcore.train._program import CAPACITY, Program
+from dlcore.train._program import CAPACITY
 from dlcore.train._progress import Silent
-from dlcore.train._rewind import is_small, keep, mend, rewind
-from dlcore.train._run import Run
+from dlcore.train._rewind import is_small
+from dlcore.train._saver import Saver
 from dlcore.train._setup import Setup
 from dlcore.train._signals import Interrupt
-from dlcore.train._state import TrainState
+from dlcore.train._snapshot import Snapshot, flatten, unflatten
 
 
 class _Waiting(NamedTuple):
     """A chunk that was started and not yet looked at."""
 
     done: int
-    log: Log
+    k: np.ndarray
+    logs: Any
     evaluation: Any
-    kept: Any
-    source: Any
-    steps: Any
+    kept: Shards | None  # what went in
+    sources: Shards
 
 
 class Loop:
-    """One run of `fit`: `train` to the end, then `finish`."""
+    """The lanes of one program on their way: `begin` or `restore`, then `train`, as far as wanted.
+
+    Attributes:
+      done: steps that were run, by the lanes that still run.
+      reasons: for each lane why it has stopped, or "".
+      best: the weights of each lane's best evaluation, or None without `patience`.
+    """
 
     def __init__(
         self,
         setup: Setup,
-        programs: Program,
-        history: History,
+        fleet: Fleet,
         show: Silent,
-        patience: Patience | None,
         interrupt: Interrupt,
+        *,
+        patience: Patience | None = None,
+        saver: Saver | None = None,
     ):
-        self.setup, self.programs, self.history, self.show = setup, programs, history, show
-        self.patience, self.interrupt = patience, interrupt
-        self.reasons = np.full(len(history.done), "finished", object)
-        self.active = np.ones(len(history.done), bool)
-        self.compile_seconds = 0.0
+        self.setup, self.fleet, self.show, self.interrupt = setup, fleet, show, interrupt
+        self.patience, self.saver = patience, saver
+        self.history, self.reasons, self.done = History(fleet.count), np.full(fleet.count, "", object), 0
+        self.best: Shards | None = None
+        self.compile_seconds = self.run_seconds = 0.0
+        inputs = setup.inputs
+        self._sources, self._arrays = fleet.share(inputs.source), fleet.share(inputs.arrays)
+        self._measures = "validation" in inputs.splits
+        self._per_epoch = inputs.steps_per_epoch if self._measures or (saver and saver.every) else None
 
-    def train(self, start: Callable[[], TrainState]) -> TrainState:
-        """Runs chunk after chunk, and reads the results of each while the next one runs."""
-        inputs, total = self.setup.inputs, self.setup.total
-        self.show.start(total, inputs.steps_per_epoch)
-        self._began = time.perf_counter()
-        carry, done, waiting = self._compiling(start), 0, None
-        self._is_small = is_small(carry)
-        self._per_epoch = inputs.steps_per_epoch if "validation" in inputs.splits else None
-        while (total is None or done < total) and self.active.any() and not self.interrupt.requested:
-            if inputs.stream is not None and waiting is not None:
-                # A run that has stopped at a batch must not be given the ones after it.
-                carry, waiting = self._read(carry, waiting), None
-                if not self.active.any():
-                    break
-            source, k = self._next(done)
-            if not k:
+    @property
+    def active(self) -> np.ndarray:
+        """Which lanes go on, (lanes,)."""
+        return self.reasons == ""
+
+    def begin(self, keys: Any, hparams: Mapping[str, Any], params: Any = None, state: Any = None) -> None:
+        """Starts at step 0."""
+        self._hparams = jax.device_get(hparams)
+        keys, hparams = jax.tree.map(jnp.copy, (keys, hparams))  # they are passed on as they are, and donated then
+        self.carries = self._compiling(self.fleet.init, keys, hparams, params, state, self.setup.shapes)
+
+    def restore(self, snapshot: Snapshot, keys: Any, hparams: Mapping[str, Any], where: str = "checkpoint") -> None:
+        """Starts where a snapshot was taken; what has the optimizer's state left out gets a new one.
+
+        Raises:
+          CheckpointError: lists the leaves that are missing, extra, or of another shape or type.
+        """
+        arrays, fleet, self._hparams = snapshot.arrays, self.fleet, jax.device_get(hparams)
+        init = fleet.programs.init
+        like = jax.eval_shape(lambda: init((keys, hparams), None, None, inputs=self.setup.shapes))
+        has_optimizer = any(name.startswith("carry/opt_state/") for name in arrays)
+        told = {name: array for name, array in arrays.items() if not name.startswith(("carry/hparams/", "carry/key"))}
+        like = like.replace(hparams=None, key=None, opt_state=like.opt_state if has_optimizer else None)
+        part = unflatten(like, told, "carry", where)
+        if not has_optimizer:
+            start = lambda own: build_optimizer(self.setup.optimizer, own[0]).init(own[1])
+            part = part.replace(opt_state=map_lanes(start, fleet.lanes and "loop")((hparams, part.params)))
+        self.carries = fleet.keep(fleet.split(part.replace(key=keys, hparams=hparams)))
+        if self.patience is not None and any(name.startswith("best/") for name in arrays):
+            self.best = fleet.split(unflatten((like.params, like.state), told, "best", where))
+        if self.patience is not None:
+            self.patience.restore(arrays)
+        self.history, self.done = History.from_arrays(arrays), snapshot.step
+        self.reasons = np.array(snapshot.reasons, object)
+        if self.reasons.shape != (fleet.count,):
+            raise CheckpointError(f"{where} has {len(self.reasons)} lanes and the run {fleet.count}")
+        if self.setup.inputs.stream is not None:
+            self.setup.inputs.stream.skip(self.done)
+
+    def train(self, until: int | None = None) -> None:
+        """Runs chunk after chunk, and reads the results of each while the next one runs.
+
+        Args:
+          until: the step to stop at; the end of the run unless given.
+        """
+        fleet, began, compiled = self.fleet, time.perf_counter(), self.compile_seconds
+        end, waiting, first = self.setup.total if until is None else until, None, self.run_seconds == 0
+        small = all(is_small(carry) for carry in self.carries)
+        if first and self.setup.inputs.stream is None:
+            self._compiling(fleet.fit_memory, self.carries, self._sources, not small)
+        while (end is None or self.done < end) and self.active.any() and not self.interrupt.requested:
+            sources, count = self._next(end)
+            if not count:
                 break
-            first, done = done == 0, done + k
-            steps = np.int32(k) if self.history.lanes is None else np.where(self.active, k, 0).astype(np.int32)
-            kept = keep(carry) if self._is_small else None
-            chunk = self.programs.chunk if self._is_small else self.programs.guarded_chunk
-            carry, log = self._compiling(chunk, carry, source, steps) if first else chunk(carry, source, steps)
-            evaluation = None
-            if self._per_epoch and (done % self._per_epoch == 0 or done == total):
-                measure = (self.programs.evaluate, carry.params, carry.state, carry.hparams, inputs.arrays)
-                evaluation = self._compiling(*measure, *inputs.splits["validation"])
+            k = np.where(self.active, count, 0)
+            kept = fleet.keep(self.carries) if small else None
+            self.carries, logs = self._compiling(fleet.run, self.carries, k, sources, not small)
+            self.done += count
+            evaluation = self._evaluate() if self._is_measured() else None
             if first:
-                self.show.compiled(self.compile_seconds)
+                self.show.compiled(self.compile_seconds - compiled)
+                first = False
             if waiting is not None:
-                carry = self._read(carry, waiting)
-            waiting = _Waiting(done, log, evaluation, kept, source, steps)
-            if self.patience is not None:  # its verdict is needed before the next chunk
-                carry, waiting = self._read(carry, waiting), None
-                if evaluation is not None:
-                    self._judge(carry)
+                self._read(waiting, kept)
+            waiting = _Waiting(self.done, k, logs, evaluation, kept, sources)
+            # A verdict is needed before the next chunk; a run that has stopped must not be given the batches after it;
+            # and what has no copy must be saved as it is.
+            if self.patience is not None or self.setup.inputs.stream is not None or self._saves_itself(small):
+                self._read(waiting, None)
+                waiting = None
         if waiting is not None:
-            carry = self._read(carry, waiting)
-        if self.interrupt.requested:
-            self.reasons[self.active] = "interrupted"
-        return carry
+            self._read(waiting, None)
+        self.run_seconds += time.perf_counter() - began - (self.compile_seconds - compiled)
 
-    def finish(self, carry: TrainState, lanes: str | None, schedule: Callable[[Any], Any] | None) -> Run:
-        """Takes the best weights back, measures the test split, and returns the run."""
-        setup, inputs = self.setup, self.setup.inputs
-        best = self.patience.best if self.patience is not None else None
-        params, state = best or (carry.params, carry.state)
-        metrics = self.history.metrics()
-        if "test" in inputs.splits and not self.interrupt.requested:
-            values = self.programs.evaluate(params, state, carry.hparams, inputs.arrays, *inputs.splits["test"])
-            metrics |= {f"test_{name}": np.asarray(value) for name, value in loss_first(values).items()}
-        steps = np.arange(self.history.done.max())
-        rate = jax.vmap(schedule)(jnp.asarray(steps)) if schedule and len(steps) else setup.hparams.get("learning_rate")
-        if rate is not None:
-            metrics["learning_rate"] = np.broadcast_to(np.asarray(rate, np.float32), steps.shape)
-        return Run(
-            model=setup.model,
-            params=params,
-            state=state,
-            metrics=metrics,
-            hparams=setup.hparams,
-            stopped=self.history.squeeze(self.reasons),
-            compile_seconds=self.compile_seconds,
-            run_seconds=time.perf_counter() - self._began - self.compile_seconds,
-            final=carry,
-            data=inputs.dataset,
-            programs=self.programs,
-            lanes=lanes,
-            batch_size=setup.batch_size,
-        )
+    def measure_test(self) -> None:
+        """Measures the test split, with the best weights where they were kept."""
+        inputs, fleet = self.setup.inputs, self.fleet
+        if "test" in inputs.splits:
+            everyone = np.ones(fleet.count, bool)
+            measured = fleet.measure(self._weights(self.best), everyone, self._arrays, *inputs.splits["test"])
+            values = fleet.read_values(measured)
+            self.history.once = {f"test_{name}": value for name, value in loss_first(values).items()}
 
-    def _next(self, done: int) -> tuple[Any, int]:
-        inputs, total = self.setup.inputs, self.setup.total
-        k = CAPACITY if total is None else min(CAPACITY, total - done)
+    def snapshot(self, carries: Shards | None = None, done: int | None = None) -> Snapshot:
+        """Returns the run as it is; `carries` and `done` stand for an earlier point."""
+        fetched = self.fleet.fetch(self.fleet.keep(self.carries) if carries is None else carries)
+        arrays = flatten(fetched, "carry") | self.history.arrays()
+        if self.patience is not None:
+            arrays |= self.patience.arrays()
+        if self.best is not None:
+            arrays |= flatten(self.fleet.fetch(self.best), "best")
+        return Snapshot(self.done if done is None else done, arrays, tuple(self.reasons))
+
+    def save(self) -> None:
+        """Writes a last checkpoint, and waits until it is on disk."""
+        if self.saver is not None:
+            self.saver.save(self.snapshot())
+            self.saver.wait()
+
+    def varies(self, name: str) -> bool:
+        """Whether a hyperparameter differs between lanes."""
+        return len(np.unique(self._hparams[name])) > 1
+
+    def _next(self, end: int | None) -> tuple[Shards, int]:
+        inputs, done, unit = self.setup.inputs, self.done, self._per_epoch
         if inputs.stream is not None:
-            return inputs.stream.take(done, k)
-        if self._per_epoch:
-            k = min(k, self._per_epoch - done % self._per_epoch)
-        return inputs.source, k
+            source, count = inputs.stream.take(done, CAPACITY if end is None else min(CAPACITY, end - done))
+            return self.fleet.share(source), count
+        # Where a chunk ends does not depend on where the run was taken up.
+        start = done - done % unit if unit else 0
+        stop = start + ((done - start) // CAPACITY + 1) * CAPACITY
+        return self._sources, min(stop, start + unit if unit else stop, stop if end is None else end) - done
+
+    def _is_measured(self) -> bool:
+        return bool(self._measures and (self.done % (self._per_epoch or 1) == 0 or self.done == self.setup.total))
+
+    def _saves_itself(self, small: bool) -> bool:
+        return not small and self.saver is not None and self.saver.is_due(self.done)
+
+    def _evaluate(self) -> Any:
+        start, size = self.setup.inputs.splits["validation"]
+        return self._compiling(self.fleet.measure, self._weights(None), self.active, self._arrays, start, size)
+
+    def _weights(self, best: Shards | None) -> Shards:
+        pairs = best or [(carry.params, carry.state) for carry in self.carries]
+        return [(*pair, carry.hparams) for pair, carry in zip(pairs, self.carries, strict=True)]
 
     def _compiling(self, function: Callable[..., Any], *args: Any) -> Any:
         # Execution is asynchronous: what a call takes is tracing and compiling, and next to nothing when they are done.
@@ -135,30 +197,41 @@ class Loop:
         self.compile_seconds += time.perf_counter() - began
         return result
 
-    def _read(self, carry: TrainState, waiting: "_Waiting") -> TrainState:
-        """Takes in what a chunk measured; returns the carry, with lanes that did not stay finite taken back."""
-        log = waiting.log
-        failed = self.active & ~self.history.per_lane(np.asarray(log.finite))
-        if failed.any() and self._is_small:
-            lanes = self.history.squeeze(failed)
-            log = log._replace(finite=~lanes)  # those that failed earlier are out already
-            repaired, log = rewind(self.programs.chunk, waiting.kept, waiting.source, waiting.steps, log)
-            carry = mend(lanes, repaired, carry)
+    def _read(self, waiting: _Waiting, after: Shards | None) -> None:
+        """Takes in what a chunk measured, and takes lanes that did not stay finite back.
+
+        Args:
+          waiting: the chunk.
+          after: a copy of what came out of it, where another chunk has been started since.
+        """
+        fleet, log = self.fleet, self.fleet.read(waiting.logs, waiting.k)
+        failed = self.active & ~log.finite
+        if failed.any() and waiting.kept is not None:
+            repaired, log = fleet.rewind(waiting.kept, waiting.k, waiting.sources, log, failed)
+            self.carries = fleet.mend(failed, repaired, self.carries)
+            after = after and fleet.mend(failed, repaired, after)
         values = self.history.add_chunk(log)
         for lane in np.flatnonzero(failed):
             self.reasons[lane] = f"non-finite at step {self.history.done[lane]}"
-        self.active &= ~failed
-        if waiting.evaluation is not None:
-            measured = self.history.add_evaluation(waiting.done, waiting.evaluation, self.active)
+        measured = None
+        if waiting.evaluation is not None and self.active.any():
+            found = fleet.read_values(waiting.evaluation)
+            measured = {name: np.where(self.active, value, np.nan) for name, value in found.items()}
+            self.history.add_evaluation(waiting.done, measured)
             values |= {f"validation_{name}": value for name, value in measured.items()}
-        rate = self.setup.hparams.get("learning_rate")
-        self.show.update(waiting.done, values | ({"learning_rate": np.asarray(rate)} if rate is not None else {}))
-        self._last = values
-        return carry
+        if "learning_rate" in self.setup.hparams and not self.varies("learning_rate"):
+            values["learning_rate"] = np.asarray(self.setup.hparams["learning_rate"])
+        if not self.active.all():
+            values["live_lanes"] = self.active.sum()
+        self.show.update(waiting.done, values)
+        if measured is not None and self.patience is not None:
+            self._judge(measured)
+        if self.saver is not None and self.saver.is_due(waiting.done):
+            self.saver.save(self.snapshot(after, waiting.done), values)
 
-    def _judge(self, carry: TrainState) -> None:
-        names = {name: value for name, value in self._last.items() if name.startswith("validation_")}
-        measured = {name.removeprefix("validation_"): value for name, value in names.items()}
-        tired = self.patience.update(measured, (carry.params, carry.state))  # pyright: ignore
+    def _judge(self, measured: Mapping[str, np.ndarray]) -> None:
+        better, tired = self.patience.update(measured)  # pyright: ignore[reportOptionalMemberAccess]
+        weights = [(carry.params, carry.state) for carry in self.carries]
+        # The run donates its weights to the next chunk: what is kept is a copy.
+        self.best = self.fleet.mend(better, weights, self.best or weights)
         self.reasons[self.active & tired] = "patience"
-        self.active &= ~tired

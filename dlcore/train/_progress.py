@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,27 @@ class Cell(Silent):
 
     def _show(self, text: str) -> None:
         self._line.update({"text/plain": text}, raw=True)
+
+
+class Shared:
+    """One display for the groups of a sweep, which counts the steps of all of them."""
+
+    def __init__(self, show: Silent, totals: Sequence[int]):
+        self._show, self._done = show, [0] * len(totals)
+
+    def of(self, number: int) -> Silent:
+        """Returns what one group tells the display."""
+        shared = self
+
+        class Part(Silent):
+            def compiled(self, seconds: float) -> None:
+                shared._show.compiled(seconds)
+
+            def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+                shared._done[number] = step
+                shared._show.update(sum(shared._done), values)
+
+        return Part()
 
 
 class Clock:

@@ -36,25 +36,24 @@ def mend(lanes: Any, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda new, old: where_lanes(lanes, new, old), new, old)
 
 
-def rewind(chunk: Callable[..., Any], kept: TrainState, source: Any, k: Any, log: Log) -> tuple[TrainState, Log]:
+def rewind(run: Callable[..., Any], kept: TrainState, k: np.ndarray, log: Log) -> tuple[TrainState, Log]:
     """Returns the carry and the log of a chunk up to, lane by lane, the last step after which all was finite.
 
     Args:
-      chunk: the program that ran.
+      run: `(carry, k) -> (carry, Log)`, the program that ran, which donates the carry; k (lanes,).
       kept: what went into it.
-      source: the batches.
-      k: how many steps it was to run, a number or one a lane.
+      k: how many steps each lane was to run.
       log: what it measured; lanes that were finite come out as they were.
     """
-    finite, done = np.asarray(log.finite), np.asarray(log.done)
+    finite, done = log.finite, log.done
     # Everything is finite after `good` steps, and not after `bad`.
-    good, bad = np.where(finite, k, 0), np.where(finite, np.asarray(k) + 1, done)
+    good, bad = np.where(finite, k, 0), np.where(finite, k + 1, done)
     while np.any(bad - good > 1):
         middle = np.where(bad - good > 1, (good + bad) // 2, good).astype(np.int32)
-        fine = np.asarray(chunk(keep(kept), source, middle)[1].finite)
+        fine = run(keep(kept), middle)[1].finite
         good, bad = np.where(fine, np.maximum(good, middle), good), np.where(fine, bad, np.minimum(bad, middle))
-    carry, found = chunk(keep(kept), source, good.astype(np.int32))
-    return carry, found._replace(finite=log.finite)
+    carry, found = run(keep(kept), good.astype(np.int32))
+    return carry, found._replace(finite=finite)
 
 
 def where_lanes(lanes: Any, new: Any, old: Any) -> Any:

@@ -2,8 +2,9 @@
 
 import functools
 import html
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,15 +13,22 @@ import numpy as np
 from jax import lax
 
 from dlcore.data import Dataset, as_dataset
-from dlcore.report import curves
+from dlcore.recipe import recipe_of, show
+from dlcore.report import confusion, confusion_matrix, curves, difference, gallery, page, worst
 from dlcore.train._cache import compile_cache
-from dlcore.train._chunk import over_lanes
+from dlcore.train._folder import CHECKPOINTS
+from dlcore.train._history import History, loss_first
 from dlcore.train._inputs import check_split
+from dlcore.train._lanes import map_lanes
 from dlcore.train._objective import build_layer
 from dlcore.train._program import Program
 from dlcore.train._progress import span, spread
+from dlcore.train._saver import open_snapshot
 from dlcore.train._setup import check_classes
+from dlcore.train._snapshot import Snapshot
 from dlcore.train._state import TrainState
+
+SHOWN = 10_000  # examples that a report classifies at most
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -33,8 +41,9 @@ class Run:
       state: the model's state that belongs to them.
       metrics: NumPy arrays by name: `loss` and the metrics at every step; `validation_*` at the steps
         `validation_step`; `gradient_norm`, `update_norm` and `params_norm` at the steps `norm_step`; `test_*` once.
-      hparams: the numeric hyperparameters.
-      stopped: why it ended: "finished", "patience", "non-finite at step N" or "interrupted"; one a lane with `seeds`.
+      hparams: the hyperparameters by name; arrays (lanes,) where lanes differ.
+      stopped: why it ended: "finished", "patience", "non-finite at step N", "interrupted" (Ctrl-C), "terminated"
+        (SIGTERM) or "rung at epoch N"; one a lane with `seeds`.
       compile_seconds: time that tracing and compiling took.
       run_seconds: time that the rest took.
       final: the whole `TrainState` at the last step.
@@ -51,9 +60,133 @@ class Run:
     run_seconds: float
     final: TrainState
     data: Dataset | None
-    programs: Program
+    arguments: Sequence[Mapping[str, Any]]  # of `fit`, for each lane by itself
+    snapshot: Snapshot
+    programs: Callable[[str | None], Program]
+    again: Callable[..., "Run"]
     lanes: str | None = None
     batch_size: int = 64
+    folder: Path | None = None
+    parent: "Run | None" = None
+    forked_at: int = 0
+
+    def lane(self, lane: int) -> "Run":
+        """Returns one lane as the run that `fit` gives for its seed and hyperparameters alone.
+
+        Args:
+          lane: its number, from 0; negative ones count from the end.
+
+        Raises:
+          IndexError: where there is no such lane.
+        """
+        if self.lanes is None:
+            raise IndexError("this is a lone run: it has no lanes")
+        count = len(self.arguments)
+        if not -count <= lane < count:
+            raise IndexError(f"there is no lane {lane}: the run has lanes 0 to {count - 1}")
+        return self.select([lane % count], lone=True)
+
+    def select(self, lanes: Sequence[int], *, lone: bool = False) -> "Run":
+        """Returns the run of some of the lanes; with `lone`, of one of them, without a lane axis."""
+        index = np.asarray(lanes)
+        pick = lambda tree: jax.tree.map(lambda leaf: leaf[index[0] if lone else index], tree)
+        snapshot = self.snapshot.lanes(index, lone)
+        rates = self.metrics.get("learning_rate", np.zeros(0))
+        metrics = History.from_arrays(snapshot.arrays).metrics()
+        if rates.size:
+            metrics["learning_rate"] = rates[..., : snapshot.arrays["lanes/done"].max()]
+            metrics["learning_rate"] = metrics["learning_rate"][index] if rates.ndim > 1 else metrics["learning_rate"]
+        if lone:
+            metrics = {k: v[0] if k != "learning_rate" or rates.ndim > 1 else v for k, v in metrics.items()}
+        return replace(
+            self,
+            params=pick(self.params),
+            state=pick(self.state),
+            metrics=metrics,
+            hparams={name: value if np.ndim(value) == 0 else pick(value) for name, value in self.hparams.items()},
+            stopped=pick(self.stopped),
+            final=pick(self.final),
+            arguments=[self.arguments[lane] for lane in index],
+            snapshot=snapshot,
+            lanes=None if lone else self.lanes,
+            folder=None,
+        )
+
+    def resume(
+        self, *, epochs: float | None = None, steps: int | None = None, progress: bool | str | None = None
+    ) -> "Run":
+        """Trains on, as if the run had not stopped.
+
+        Args:
+          epochs: how many in all, from the start; as many as the run was meant to have unless given.
+          steps: the same in updates.
+          progress: as in `fit`.
+
+        Returns:
+          The whole run, with the metrics from the start. A run with a folder goes on in it.
+
+        Raises:
+          ValueError: where nothing is left to do.
+        """
+        changes = {"epochs": epochs, "steps": steps} if epochs is not None or steps is not None else {}
+        return self.again(self._joined() | changes, self.snapshot, out=self.folder, progress=progress)
+
+    def fork(
+        self,
+        step: int | None = None,
+        *,
+        out: str | Path | None = None,
+        progress: bool | str | None = None,
+        **changes: Any,
+    ) -> "Run":
+        """Trains on from a checkpoint with something changed; the batches and the draws stay what they were.
+
+        Args:
+          step: the checkpoint, one of those in the run's folder; where the run has ended unless given.
+          out: a folder for the new run.
+          progress: as in `fit`.
+          **changes: arguments of `fit` (`epochs=40`, `optimizer=...`), and hyperparameters (`learning_rate=1e-4`).
+
+        Returns:
+          The new run; `plot_difference()` draws what the change did.
+
+        Raises:
+          ValueError: for a name that nothing reads.
+          CheckpointError: where there is no such checkpoint.
+        """
+        snapshot = self.snapshot if step is None else self._stored(step)
+        before = self._joined()
+        own = {name: value for name, value in changes.items() if name in before and name != "hparams"}
+        others = {name: value for name, value in changes.items() if name not in own and name != "hparams"}
+        hparams = {**(before["hparams"] or {}), **others, **changes.get("hparams", {})}
+        dropped = (
+            "once/",
+            *(["carry/opt_state/"] if "optimizer" in changes else []),
+            *(["patience/", "best/"] if {"patience", "monitor", "min_delta"} & set(changes) else []),
+        )
+        arrays = {name: array for name, array in snapshot.arrays.items() if not name.startswith(dropped)}
+        reasons = tuple(reason if reason.startswith("non-finite") else "" for reason in snapshot.reasons)
+        start = Snapshot(snapshot.step, arrays, reasons)
+        run = self.again(before | own | {"hparams": hparams or None}, start, out=out, progress=progress)
+        return replace(run, parent=self, forked_at=snapshot.step)
+
+    def plot_difference(self, name: str = "loss") -> Any:
+        """Draws a metric of a forked run beside the run it comes from, and the difference of the two beneath.
+
+        Args:
+          name: a metric of every step, or of validation.
+
+        Raises:
+          ValueError: for a run that was not forked.
+        """
+        if self.parent is None:
+            raise ValueError("plot_difference: this run has no parent; `run.fork(...)` gives one that has")
+        return difference(
+            *_paired(self.parent.metrics, self.metrics, name),
+            names=("before", "forked"),
+            title=f"{name.replace('_', ' ')}, forked at step {self.forked_at}",
+            at=self.forked_at,
+        )
 
     def predict(self, x: Any) -> jax.Array:
         """Returns the model's outputs for x (N, ...), computed in batches of the run's size.
@@ -72,11 +205,12 @@ class Run:
             raise ValueError(f"x: expected one or more examples (N, ...), found shape {x.shape}")
         size, outputs = min(self.batch_size, len(x)), []
         forward = _forward(self.model, self.lanes)
+        weights = (self.params, self.state, self.final.hparams)
         with compile_cache():
             for start in range(0, len(x), size):
                 batch = x[start : start + size]
                 batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
-                outputs.append(forward(self.params, self.state, self.final.hparams, batch))
+                outputs.append(forward(weights, batch))
         axis = 1 if self.lanes else 0
         return jax.tree.map(
             lambda *parts: lax.slice_in_dim(jnp.concatenate(parts, axis), 0, len(x), axis=axis), *outputs
@@ -104,8 +238,10 @@ class Run:
             check_classes(len(dataset.classes), layer.plan(arrays["x"][: self.batch_size]).output)
         with compile_cache():
             arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
-            values = self.programs.evaluate(self.params, self.state, self.final.hparams, arrays, 0, len(arrays["x"]))
-        return {name: np.asarray(value) for name, value in values.items()}
+            weights = (self.params, self.state, self.final.hparams)
+            order = [np.arange(len(self.arguments), dtype=np.int32)] if self.lanes else []
+            values = self.programs(self.lanes).evaluate(weights, *order, arrays, 0, len(arrays["x"]))
+        return {name: np.asarray(value) for name, value in loss_first(values).items()}
 
     def plot(self, *names: str) -> Any:
         """Draws the learning curves; see `dlcore.report.curves`.
@@ -116,7 +252,7 @@ class Run:
         Returns:
           A matplotlib figure.
         """
-        return curves(self.metrics, title=self._headline(), names=names or None)
+        return curves(self.metrics, title=self.headline(), names=names or None)
 
     def summary(self) -> dict[str, np.ndarray]:
         """Returns the last value of every metric: training values over the last epoch (or the last 20 steps)."""
@@ -131,23 +267,94 @@ class Run:
                 last[name] = means if rows.ndim > 1 else means[0]
         return last
 
+    def sections(self) -> list[tuple[str, Any]]:
+        """Returns what `report` shows, as pairs of heading and content."""
+        sections: list[tuple[str, Any]] = [
+            ("Results", {k.replace("_", " "): spread(v) for k, v in self.summary().items()})
+        ]
+        if "loss" in self.metrics:
+            sections.append(("Learning curves", self.plot()))
+        sections += self._classified()
+        told = {name: _told(value) for name, value in self.arguments[0].items() if value is not None}
+        return [*sections, ("Configuration", told | {"hparams": {k: _told(v) for k, v in self.hparams.items()}})]
+
+    def report(self, path: str | Path) -> None:
+        """Writes one HTML file that needs no other: results, curves, configuration; for classifiers what they confuse.
+
+        Args:
+          path: the file.
+        """
+        Path(path).write_text(page(self.headline(), self.sections()))
+
+    def _classified(self) -> list[tuple[str, Any]]:
+        splits = self.data.splits if self.data is not None and self.data.task == "classification" else {}
+        split = next((name for name in ("test", "validation") if name in splits), None)
+        if split is None:
+            return []
+        x, labels = (np.asarray(splits[split][name])[:SHOWN] for name in "xy")
+        logits = np.asarray(self.predict(x), float)
+        logits = logits[0] if self.lanes else logits  # of the first lane
+        classes: Any = self.data.classes if self.data is not None else ()
+        if logits.shape != (len(labels), len(classes)) or not np.isfinite(logits).all():
+            return []
+        predictions = np.asarray(logits.argmax(1))
+        losses = (
+            np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1))
+            + logits.max(1)
+            - logits[np.arange(len(x)), labels]
+        )
+        indices = worst(losses, labels, predictions)
+        captions = [f"{classes[labels[i]]}, taken for {classes[predictions[i]]}" for i in indices]
+        is_image = x.ndim == 4 and x.shape[-1] in (1, 3)
+        rows = [
+            {
+                "row": int(i),
+                "label": classes[labels[i]],
+                "prediction": classes[predictions[i]],
+                "loss": float(losses[i]),
+            }
+            for i in indices
+        ]
+        matrix = confusion_matrix(labels, predictions, len(classes))
+        return [
+            (f"Confusion matrix ({split})", confusion(matrix, classes)),
+            (f"Worst classified ({split})", gallery(x[indices], captions) if is_image else rows),
+        ]
+
     def __repr__(self) -> str:
         lines = [f"{name.replace('_', ' '):<20} {spread(value)}" for name, value in self.summary().items()]
-        return "\n  ".join([self._headline(), *lines])
+        return "\n  ".join([self.headline(), *lines])
 
     def _repr_html_(self) -> str:
         rows = (
             f"<tr><td>{html.escape(name.replace('_', ' '))}</td><td>{html.escape(spread(value))}</td></tr>"
             for name, value in self.summary().items()
         )
-        return f"<p>{html.escape(self._headline())}</p><table>{''.join(rows)}</table>"
+        return f"<p>{html.escape(self.headline())}</p><table>{''.join(rows)}</table>"
+
+    def _joined(self) -> dict[str, Any]:
+        """Returns arguments of `fit` that train all lanes of this run."""
+        first = dict(self.arguments[0])
+        if self.lanes is None:
+            return first
+        if any(own["hparams"] != first["hparams"] for own in self.arguments):
+            raise ValueError("lanes with different hyperparameters are no one run: take one with `lane(i)`")
+        return first | {"seeds": [own["key"] for own in self.arguments]}
+
+    def _stored(self, step: int) -> Snapshot:
+        if self.folder is None:
+            raise ValueError(
+                "fork: a run without a folder has no checkpoints; train with out=..., or fork from its end"
+            )
+        return open_snapshot(self.folder / CHECKPOINTS, step)  # pyright: ignore[reportReturnType]
 
     def _window(self) -> int:
         if self.data is None:
             return 20
         return max(1, len(self.data.train["x"]) // self.batch_size)
 
-    def _headline(self) -> str:
+    def headline(self) -> str:
+        """Returns the run in one line."""
         steps = np.atleast_1d(np.asarray(self.final.step))
         name = repr(self.model) if len(repr(self.model)) <= 60 else repr(self.model).split("(")[0] + "(...)"
         seeds = f", {len(steps)} seeds" if self.lanes else ""
@@ -161,7 +368,22 @@ class Run:
 
 @functools.lru_cache(maxsize=32)
 def _forward(model: Any, lanes: str | None) -> Any:
-    def outputs(params: Any, state: Any, hparams: Any, x: Any) -> Any:
+    def outputs(weights: Any, x: Any) -> Any:
+        params, state, hparams = weights
         return build_layer(model, hparams).apply(params, state, x)[0]
 
-    return jax.jit(over_lanes(outputs, lanes, (True, True, True, False)))
+    return jax.jit(map_lanes(outputs, lanes))
+
+
+def _paired(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> tuple[Any, Any, Any]:
+    """Returns the steps that both runs have measured, and the values of both."""
+    if name.startswith("validation_"):
+        places = [np.atleast_2d(metrics["validation_step"])[0] for metrics in (before, after)]
+    else:
+        places = [np.arange(1, np.shape(metrics[name])[-1] + 1) for metrics in (before, after)]
+    steps, first, second = np.intersect1d(*places, return_indices=True)
+    return steps, np.asarray(before[name])[..., first], np.asarray(after[name])[..., second]
+
+
+def _told(value: Any) -> str:
+    return repr(value) if recipe_of(value) is not None else show(value)

@@ -14,7 +14,15 @@ from dlcore.checks import shapes_of
 from dlcore.core import Layer
 from dlcore.errors import suggest, suggest_arguments
 from dlcore.optim import adam
-from dlcore.train._hparams import Recorder, as_arrays, check_hparams, is_builder, split_optimizer
+from dlcore.train._hparams import (
+    Recorder,
+    as_arrays,
+    check_builders,
+    is_builder,
+    split_hparams,
+    split_optimizer,
+    with_structure,
+)
 from dlcore.train._inputs import Inputs, Shapes, as_inputs
 from dlcore.train._objective import build_function, build_layer, build_optimizer, gradient_step, supervised
 
@@ -29,7 +37,8 @@ class Setup(NamedTuple):
     batch_size: int
     inputs: Inputs
     shapes: Shapes  # of the model's inputs, a tuple
-    hparams: dict[str, Any]
+    hparams: dict[str, Any]  # numbers, which are traced
+    structure: dict[str, Any]  # what the programs are compiled for
     total: int | None  # steps; None runs until the data ends
     measured: tuple[str, ...]  # names of the objective's metrics
 
@@ -62,8 +71,12 @@ def prepare(
         wanted = "an optax optimizer or a function of hparams"
         raise TypeError(f"optimizer: expected {wanted}, found {optimizer!r}{_hint(optimizer)}")
     build, numbers = split_optimizer(adam() if optimizer is None else optimizer)
-    builders = [thing for thing in (model, build, loss, objective) if is_builder(thing)]
-    values = check_hparams(hparams or {}, numbers, builders)
+    values, structure = split_hparams(hparams or {}, numbers)
+    model, build, loss, objective = (
+        with_structure(thing, structure) if structure and is_builder(thing) else thing  # pyright: ignore
+        for thing in (model, build, loss, objective)
+    )
+    check_builders(values, [thing for thing in (model, build, loss, objective) if is_builder(thing)])
     if objective is None and step is not None and loss is None and metrics is None:
         inputs = inputs._replace(splits={})  # a step of one's own says nothing of how to evaluate
     elif objective is None:
@@ -81,7 +94,7 @@ def prepare(
         raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], traced.read)}")
     total = _total(epochs, steps, inputs)
     step = step or gradient_step(objective, build)  # pyright: ignore[reportArgumentType]
-    return Setup(model, objective, build, step, batch_size, inputs, shapes, values, total, traced.measured)
+    return Setup(model, objective, build, step, batch_size, inputs, shapes, values, structure, total, traced.measured)
 
 
 def check_weights(setup: Setup, params: Any, state: Any) -> None:

@@ -13,7 +13,8 @@ import pytest
 from dlcore import layers, losses, optim
 from dlcore.compose import derive
 from dlcore.train import TrainState, gradient_step, supervised
-from dlcore.train._chunk import make_chunk, over_lanes
+from dlcore.train._chunk import make_chunk
+from dlcore.train._lanes import each_lane
 from tests.compiles import counting
 
 CAPACITY = 16
@@ -51,7 +52,7 @@ def compiled(step, guarded):
 
 
 def run(carry, source, k, guarded, step=STEP):
-    return compiled(step, guarded)(carry, source, np.int32(k))
+    return compiled(step, guarded)(carry, np.int32(k), source)
 
 
 def assert_same(one, other):
@@ -234,8 +235,8 @@ def lanes_of(*carries):
 
 
 def over(kind, carries, steps, guarded, source=SOURCE):
-    program = over_lanes(make_chunk(STEP, CAPACITY, guarded), kind, (True, False, True))
-    return jax.jit(program)(lanes_of(*carries), source, np.array(steps, np.int32))
+    program, everyone = each_lane(make_chunk(STEP, CAPACITY, guarded), kind), np.arange(len(carries), dtype=np.int32)
+    return jax.jit(program)(lanes_of(*carries), np.array(steps, np.int32), everyone, source)
 
 
 def test_looped_lanes_have_the_bits_of_lone_runs(guarded):

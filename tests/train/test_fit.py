@@ -13,7 +13,7 @@ import pytest
 
 import dlcore as dl
 from dlcore.data import Batches
-from dlcore.train import _loop
+from dlcore.train import _fleet, _loop
 
 
 def fit(*args, **options):
@@ -183,16 +183,13 @@ def test_validation_is_measured_after_every_epoch_and_at_the_end(model, data):
 
 def test_the_test_split_is_measured_once_at_the_end(model, data, monkeypatch):
     ranges = []
-    programs = _loop.Loop.__init__
+    measure = _fleet.Fleet.measure
 
-    def watched(self, setup, programs_, *rest):
-        def evaluate(params, state, hparams, arrays, start, size):
-            ranges.append((start, size))
-            return programs_.evaluate(params, state, hparams, arrays, start, size)
+    def watched(self, weights, active, arrays, start, size):
+        ranges.append((start, size))
+        return measure(self, weights, active, arrays, start, size)
 
-        programs(self, setup, programs_._replace(evaluate=evaluate), *rest)
-
-    monkeypatch.setattr(_loop.Loop, "__init__", watched)
+    monkeypatch.setattr(_fleet.Fleet, "measure", watched)
     run = fit(model, data, optimizer=ADAM, epochs=3)
     assert ranges == [(40, 13)] * 3 + [(53, 11)]
     expected = evaluate_by_hand(model, run.params, run.state, data.test)

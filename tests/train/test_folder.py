@@ -15,7 +15,7 @@ import dlcore as dl
 from dlcore.json_form import from_json
 from tests.compiles import counting
 
-FILES = {"config.json", "metrics.csv", "curves.png"}
+FILES = {".lock", "checkpoints", "config.json", "results.json", "metrics.csv", "curves.png", "report.html"}
 MODEL = dl.models.mlp((6,), classes=3)
 
 
@@ -23,11 +23,15 @@ def fit(data, out, **options):
     return dl.fit(MODEL, data, **({"progress": False, "batch_size": 8, "epochs": 2, "out": out} | options))
 
 
-def read_config(folder):
+def read_json(folder, name):
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
 
-    return json.loads((folder / "config.json").read_text(), parse_constant=refuse)
+    return json.loads((folder / name).read_text(), parse_constant=refuse)
+
+
+def read_config(folder):
+    return read_json(folder, "config.json")["arguments"]
 
 
 def read_metrics(folder):
@@ -40,10 +44,10 @@ def test_the_files_of_a_run_are_written(data, tmp_path):
     folder = tmp_path / "deep" / "down"
     assert {path.name for path in folder.iterdir()} == FILES
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
-    config = read_config(folder)
-    assert config["key"] == 4 and config["batch_size"] == 8 and config["stopped"] == "finished"
-    assert config["hparams"] == run.hparams
-    assert config["results"]["test_loss"] == pytest.approx(float(run.metrics["test_loss"]))
+    config, results = read_config(folder), read_json(folder, "results.json")
+    assert config["key"] == 4 and config["batch_size"] == 8 and results["stopped"] == "finished"
+    assert read_json(folder, "config.json")["hparams"] == run.hparams
+    assert results["results"]["test_loss"] == pytest.approx(float(run.metrics["test_loss"]))
 
 
 def test_the_model_is_built_again_from_the_configuration(data, tmp_path):
@@ -74,14 +78,14 @@ def test_a_run_without_a_single_number_is_written_as_json_too(tmp_path):
     for seeds, steps in ((None, 5), (2, 5)):
         out = tmp_path / str(seeds)
         dl.fit(dl.models.linear(), source, steps=steps, seeds=seeds, out=out, progress=False)
-        assert "non-finite at step 2" in np.atleast_1d(read_config(out)["stopped"])
+        assert "non-finite at step 2" in np.atleast_1d(read_json(out, "results.json")["stopped"])
     dl.fit(dl.models.linear(), lambda key, n: source(key, n + 2), steps=5, out=tmp_path / "none", progress=False)
-    assert read_config(tmp_path / "none")["stopped"] == "non-finite at step 0"
+    assert read_json(tmp_path / "none", "results.json")["stopped"] == "non-finite at step 0"
     assert {path.name for path in (tmp_path / "none").iterdir()} == FILES
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_folder_that_holds_a_run_is_left_as_it_is(data, tmp_path):

@@ -1,0 +1,113 @@
+"""One checkpoint on disk, checked to the last bit when it is read."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcore.errors import CheckpointError
+
+SCHEMA = 1
+KEY = "dlcore"
+# Orbax writes these two last, and then gives the folder its name.
+METADATA, COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
+
+
+class Damaged(Exception):
+    """The sentence that says which checkpoint, and what is wrong with it."""
+
+
+def is_committed(folder: Path) -> bool:
+    return (folder / METADATA).is_file() and (folder / COMMITTED).is_file()
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    try:
+        if not is_committed(folder):
+            raise ValueError("it was not written to the end")
+        metadata = json.loads((folder / METADATA).read_text())["custom_metadata"]
+        if metadata["digest"] != digest(metadata[KEY].encode()):
+            raise ValueError("its metadata were changed")
+        header = json.loads(metadata[KEY])
+    except Exception as error:
+        raise Damaged(f"{folder} is damaged: {reason(error)}") from None
+    if header["schema"] > SCHEMA:
+        found = f"schema {header['schema']}, this one reads up to {SCHEMA}"
+        raise CheckpointError(f"{folder} was written by a newer dlcore: {found}; update dlcore")
+    return header
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    header = read_header(folder)
+    try:
+        with orbax() as ocp, ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+            pieces = reader.restore(folder.absolute() / "default")
+        data = np.concatenate([pieces[name] for name in sorted(pieces)])
+        if header["digest"] != digest(data):
+            raise ValueError("its arrays were changed")
+    except Exception as error:
+        raise Damaged(f"{folder} is damaged: {reason(error)}") from None
+    arrays, start = {}, 1
+    for name, (dtype, shape) in header["arrays"].items():
+        end = start + np.dtype(dtype).itemsize * math.prod(shape)
+        arrays[name] = data[start:end].copy().view(dtype).reshape(shape)
+        start = end
+    return header, arrays
+
+
+def digest(data: Any) -> str:
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def reason(error: BaseException) -> str:
+    """Returns what the operating system said, from under the layers above it; else the first line of the message."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if found := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(found[1]))
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+_turn = threading.RLock()
+
+
+@contextlib.contextmanager
+def orbax() -> Iterator[Any]:
+    """Gives Orbax to one thread at a time, and keeps it from logging, with tracebacks, what is raised as one line.
+
+    Two checkpointers that write at once, each to its own folder, get into each other's way. The first line that absl
+    logs, shown or not, sets up the root logger if nobody has, and the program's own `logging.basicConfig` would then do
+    nothing; so the handler of last resort stands there for the time being.
+    """
+    log, root, handler = logging.getLogger("absl"), logging.getLogger(), logging.lastResort or logging.NullHandler()
+    with _turn:
+        if _is_not_of_orbax in log.filters:  # this thread is in here already
+            yield sys.modules["orbax.checkpoint"]
+            return
+        has_handlers = bool(root.handlers)
+        if not has_handlers:
+            root.addHandler(handler)
+        log.addFilter(_is_not_of_orbax)
+        try:
+            import orbax.checkpoint as ocp
+
+            yield ocp
+        finally:
+            log.removeFilter(_is_not_of_orbax)
+            if not has_handlers:
+                root.removeHandler(handler)
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+    trace = record.exc_info[2] if record.exc_info else None  # `absl.logging.exception` gives its own file as the place
+    return "orbax" not in Path(trace.tb_frame.f_code.co_filename if trace else record.pathname).parts

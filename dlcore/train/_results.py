@@ -1,0 +1,284 @@
+"""What a sweep found out."""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcore import report
+from dlcore.errors import suggest
+from dlcore.recipe import comparable, show
+from dlcore.train._folder import RunFolder
+from dlcore.train._patience import Monitor
+from dlcore.train._run import Run
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Sweep:
+    """The runs of a sweep, a lane for each point and seed, in the order of the points.
+
+    Attributes:
+      runs: one with lanes for each program; `lane` and `best` take single ones out.
+      lanes: for each of them, the places of its lanes in the sweep.
+      points: for each of them, the point of each lane.
+      monitor: what `best` goes by unless told otherwise.
+      stopped: "finished", "interrupted" or "terminated".
+      folder: where the sweep is kept.
+    """
+
+    runs: Sequence[Run]
+    lanes: Sequence[Sequence[int]]
+    points: Sequence[Sequence[Mapping[str, Any]]]
+    monitor: Monitor
+    stopped: str
+    folder: Path | None = None
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a lane: `lane`, the point, `seed`, `steps`, `stopped`, and the last and best value of each metric."""
+        found = []
+        for run, lanes, points in zip(self.runs, self.lanes, self.points, strict=True):
+            measured = run.summary() | _best(run, self.monitor)
+            for index, (lane, point) in enumerate(zip(lanes, points, strict=True)):
+                key = run.arguments[index]["key"]
+                row = {"lane": lane, **point, "seed": key if isinstance(key, int) else repr(key)}
+                row |= {"steps": int(run.final.step[index]), "stopped": str(run.stopped[index])}
+                found.append(row | {name: float(values[index]) for name, values in measured.items()})
+        return sorted(found, key=lambda row: row["lane"])
+
+    @property
+    def axes(self) -> list[str]:
+        """The names of the space, those that have one value only left out."""
+        points = [point for own in self.points for point in own]
+        return [name for name in points[0] if len({comparable(point[name]) for point in points}) > 1] if points else []
+
+    @property
+    def value(self) -> str:
+        """What points are judged by: the monitored validation metric, at its best where the best weights were kept."""
+        name = self.monitor.name
+        wanted = (f"best_validation_{name}" if self._kept_best() else "", f"validation_{name}", name, "loss")
+        return next(one for one in wanted if any(one in row for row in self.rows))
+
+    def means(self, *values: str) -> list[dict[str, Any]]:
+        """Returns a row a point: its mean over the seeds, with the 95% interval, of each value.
+
+        Args:
+          *values: names of columns; `value` unless given.
+        """
+        wanted = values or (self.value,)
+        self._check(*wanted)
+        names = list(self.points[0][0])
+        found = []
+        for row in report.summarise(self.rows, names, wanted):
+            flat = {name: row[name] for name in names} | {"seeds": row["count"]}
+            for name in wanted:
+                flat |= {name: row[name].mean, f"{name}_low": row[name].low, f"{name}_high": row[name].high}
+            found.append(flat)
+        return found
+
+    def best(self, value: str | None = None) -> Run:
+        """Returns the run of the best point: of its one seed, or with all of its seeds as lanes.
+
+        Args:
+          value: a column; the smallest loss is the best, and the largest of anything else. `value` unless given.
+
+        Raises:
+          ValueError: for a column that is not there, and where no run came to a finite value.
+        """
+        value = value or self.value
+        self._check(value)
+        sign = 1 if value.endswith(("loss", "mse", "mae")) else -1
+        scores: dict[Any, list[tuple[float, int]]] = {}
+        for row in self.rows:
+            point = comparable([row[name] for name in self.points[0][0]])
+            score = sign * row[value] if np.isfinite(row[value]) else np.inf
+            scores.setdefault(point, []).append((score, row["lane"]))
+        chosen = min(scores.values(), key=lambda own: float(np.mean([score for score, _ in own])))
+        if not np.isfinite([score for score, _ in chosen]).all():
+            raise ValueError(f"best: no point came to a finite {value} with all of its seeds")
+        return self._select([lane for _, lane in chosen])
+
+    def lane(self, lane: int) -> Run:
+        """Returns one lane as the run that `fit` gives for its seed and hyperparameters alone.
+
+        Args:
+          lane: its number, the column `lane` of the table.
+
+        Raises:
+          IndexError: where there is no such lane.
+        """
+        return self._select([lane])
+
+    def compare(self, a: Mapping[str, Any], b: Mapping[str, Any], value: str | None = None) -> Any:
+        """Returns how much b differs from a: paired by seed and by all the rest, with a bootstrap interval.
+
+        Args:
+          a: some names of the space with their values.
+          b: the same names with other values.
+          value: a column; `value` unless given.
+
+        Raises:
+          ValueError: for names or values that are not in the space, and for fewer than two pairs.
+        """
+        value = value or self.value
+        self._check(value, *a, *b)
+        if a.keys() != b.keys():
+            raise ValueError(f"compare: expected the same names on both sides, found {sorted(a)} and {sorted(b)}")
+        sides = []
+        for wanted in (a, b):
+            same = [row for row in self.rows if all(_is_same(row[name], wanted[name]) for name in wanted)]
+            if not same:
+                raise ValueError(f"compare: no lane has {dict(wanted)}")
+            others = [name for name in (*self.points[0][0], "seed") if name not in wanted]
+            sides.append({comparable([row[name] for name in others]): row[value] for row in same})
+        both = [pair for pair in sides[0] if pair in sides[1]]
+        return report.paired_bootstrap([sides[0][pair] for pair in both], [sides[1][pair] for pair in both])
+
+    def plot(self, name: str = "") -> Any:
+        """Draws the learning curve of each point, with the 95% band of its seeds.
+
+        Args:
+          name: a metric; the validation metric of `monitor` unless given.
+        """
+        name = name or next(one for one in (f"validation_{self.monitor.name}", "loss") if one in self.runs[0].metrics)
+        if name not in self.runs[0].metrics:
+            raise ValueError(f"plot: there is no metric {name!r}{suggest(name, self.runs[0].metrics)}")
+        groups: dict[str, Any] = {}
+        for run, points in zip(self.runs, self.points, strict=True):
+            labels = [self._label(point) for point in points]
+            steps = np.arange(1, run.metrics[name].shape[1] + 1)
+            steps = run.metrics["validation_step"][0] if name.startswith("validation_") else steps
+            for label in dict.fromkeys(labels):
+                own = [index for index, one in enumerate(labels) if one == label]
+                groups[label] = (steps, run.metrics[name][own])
+        return report.bands(groups, ylabel=name.replace("_", " "), title=self._headline())
+
+    def plot_axis(self, axis: str = "", value: str | None = None) -> Any:
+        """Draws a value against one axis: every lane, and the mean with its 95% interval.
+
+        Args:
+          axis: a name of the space; the first that varies unless given.
+          value: a column; `value` unless given.
+        """
+        axis, value = axis or (self.axes or [*self.points[0][0]])[0], value or self.value
+        self._check(axis, value)
+        return report.against(self.rows, axis, value)
+
+    def plot_map(self, x: str = "", y: str = "", value: str | None = None) -> Any:
+        """Draws the mean of a value over two axes.
+
+        Args:
+          x, y: names of the space; the first two that vary unless given.
+          value: a column; `value` unless given.
+
+        Raises:
+          ValueError: where the space has fewer than two axes.
+        """
+        if len({*self.axes, x, y} - {""}) < 2:
+            raise ValueError(f"plot_map: expected a space with two axes, found {self.axes}; see plot_axis")
+        left = [name for name in self.axes if name not in (x, y)]
+        x, y = x or left.pop(0), y or left.pop(0)
+        self._check(x, y, value or self.value)
+        return report.heatmap(self.rows, x, y, value or self.value)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Writes the table as CSV."""
+        Path(path).write_text(report.table_csv(self._plain()))
+
+    def to_json(self, path: str | Path) -> None:
+        """Writes the table as JSON, a list of objects."""
+        Path(path).write_text(report.table_json(self._plain()))
+
+    def report(self, path: str | Path) -> None:
+        """Writes one HTML file that needs no other: curves, table, configuration, the best run."""
+        Path(path).write_text(self._page())
+
+    def write(self, folder: RunFolder) -> None:
+        """Writes the table and the report into the folder of the sweep."""
+        folder.put("lanes.csv", report.table_csv(self._plain()))
+        folder.put("lanes.json", report.table_json(self._plain()))
+        folder.put("report.html", self._page())
+
+    def __repr__(self) -> str:
+        return f"{self._headline()}\n{report.table_text(self._ranked())}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self._headline())}</p>{report.table_html(self._ranked())}"
+
+    def _page(self) -> str:
+        sections: list[tuple[str, Any]] = [("Points", self._ranked()), ("Learning curves", self.plot())]
+        sections += [(f"By {name.replace('_', ' ')}", self.plot_axis(name)) for name in self.axes]
+        if len(self.axes) > 1:
+            sections.append(("Map", self.plot_map()))
+        sections.append(("Lanes", self._plain()))
+        try:
+            sections += self.best().sections()
+        except ValueError:  # nothing came to a finite value
+            pass
+        return report.page(self._headline(), sections)
+
+    def _ranked(self) -> list[dict[str, Any]]:
+        sign = 1 if self.value.endswith(("loss", "mse", "mae")) else -1
+        names = [self.value, *(name for name in ("validation_accuracy", "test_accuracy") if name in self.rows[0])]
+        rows = self.means(*dict.fromkeys(names))
+        ranked = sorted(rows, key=lambda row: sign * row[self.value] if np.isfinite(row[self.value]) else np.inf)
+        return [{name: _plain(value) for name, value in row.items()} for row in ranked]
+
+    def _plain(self) -> list[dict[str, Any]]:
+        return [{name: _plain(value) for name, value in row.items()} for row in self.rows]
+
+    def _select(self, lanes: Sequence[int]) -> Run:
+        for run, own in zip(self.runs, self.lanes, strict=True):
+            if lanes[0] in own:
+                return run.select([own.index(lane) for lane in lanes], lone=len(lanes) == 1)
+        raise IndexError(f"there is no lane {lanes[0]}: the sweep has {sum(map(len, self.lanes))}")
+
+    def _label(self, point: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} {_short(point[name])}" for name in self.axes or point)
+
+    def _kept_best(self) -> bool:
+        return any(name.startswith("best/") for run in self.runs for name in run.snapshot.arrays)
+
+    def _check(self, *names: str) -> None:
+        for name in names:
+            if not self.rows or name not in self.rows[0]:
+                raise ValueError(f"there is no column {name!r}{suggest(name, self.rows[0] if self.rows else ())}")
+
+    def _headline(self) -> str:
+        lanes = sum(map(len, self.lanes))
+        points = len({comparable(point) for own in self.points for point in own})
+        programs = f"{len(self.runs)} program{'s' if len(self.runs) > 1 else ''}"
+        seconds = sum(run.run_seconds for run in self.runs), sum(run.compile_seconds for run in self.runs)
+        from_said = "" if self.stopped == "finished" else f", {self.stopped}"
+        return (
+            f"sweep of {points} points with {lanes // max(points, 1)} seeds, {lanes} runs in {programs}: "
+            f"{seconds[0]:.1f} s + {seconds[1]:.1f} s to compile{from_said}"
+        )
+
+
+def _best(run: Run, monitor: Monitor) -> dict[str, np.ndarray]:
+    found = {}
+    for name, rows in run.metrics.items():
+        if name.startswith("validation_") and name != "validation_step":
+            best = np.nanmin if name.endswith(("loss", "mse", "mae")) else np.nanmax
+            known = np.asarray(np.isfinite(rows).any(axis=1))
+            found[f"best_{name}"] = np.where(known, best(np.where(known[:, None], rows, 0), axis=1), np.nan)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else show(value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(_plain(value))
+
+
+def _is_same(value: Any, wanted: Any) -> bool:
+    if isinstance(value, float) and isinstance(wanted, int | float):
+        return value == wanted
+    return comparable(value) == comparable(wanted)
