@@ -132,10 +132,11 @@ def sweep(
     """
     from dlcore import presets
     from dlcore.data import load
+    from dlcore.space import grid_of, range_of
     from dlcore.train import sweep as run_sweep
 
     chosen = presets.preset(preset)
-    axes = dict(_axis("--grid", text) for text in grid) | dict(_range(text) for text in random)
+    axes = dict(map(grid_of, grid)) | dict(map(range_of, random))
     if not axes:
         raise ValueError("sweep: give a --grid or a --random range, as in --grid learning_rate=1e-4,1e-3,1e-2")
     model, space = presets.space_of(chosen, axes)
@@ -252,33 +253,6 @@ def _leave(reasons: list[str], again: str) -> None:
         if status := exit_status(reason):
             print(f"{reason}, and saved; go on with: {again}")
             sys.exit(status)
-
-
-def _axis(option: str, text: str) -> tuple[str, Any]:
-    name, equals, values = text.partition("=")
-    if not (name and equals and values):
-        raise ValueError(f"{option}: expected NAME=VALUE,VALUE,..., found {text!r}")
-    return name.replace("-", "_"), [_value(value) for value in values.split(",")]
-
-
-def _range(text: str) -> tuple[str, Any]:
-    from dlcore.space import log_uniform, uniform
-
-    name, (bounds, *more) = _axis("--random", text)
-    try:
-        low, high = (float(bound) for bound in str(bounds).split(":"))
-    except ValueError:
-        low = None
-    if low is None or more:
-        raise ValueError(f"--random: expected NAME=LOW:HIGH, found {text!r}")
-    return name, log_uniform(low, high) if low > 0 else uniform(low, high)
-
-
-def _value(text: str) -> Any:
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text
 
 
 def _next_folder(name: str) -> Path:

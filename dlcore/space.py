@@ -6,6 +6,7 @@ A space is a mapping from names to lists of values (a grid) or to distributions,
     {'learning_rate': 0.001, 'activation': 'relu'}
 """
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -129,6 +130,53 @@ def points(
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     found = [draw | combination for draw in draws for combination in combinations]
     return [{name: point[name] for name in space} for point in found]
+
+
+def grid_of(text: str) -> tuple[str, list[Any]]:
+    """Reads an axis as it is written on a command line.
+
+    Args:
+      text: `NAME=VALUE,VALUE,...`; what is no number is a word.
+
+    Raises:
+      ValueError: for anything else.
+
+    Example:
+      >>> grid_of("learning-rate=1e-3,1e-2"), grid_of("activation=relu")
+      (('learning_rate', [0.001, 0.01]), ('activation', ['relu']))
+    """
+    name, equals, values = text.partition("=")
+    if not (name and equals and values):
+        raise ValueError(f"--grid: expected NAME=VALUE,VALUE,..., found {text!r}")
+    return name.replace("-", "_"), [_number(value) for value in values.split(",")]
+
+
+def range_of(text: str) -> tuple[str, Distribution]:
+    """Reads a range as it is written on a command line: log-uniform from above 0, uniform from 0 on.
+
+    Args:
+      text: `NAME=LOW:HIGH`.
+
+    Raises:
+      ValueError: for anything else.
+
+    Example:
+      >>> range_of("learning_rate=1e-4:0.1"), range_of("dropout=0:0.5")
+      (('learning_rate', log_uniform(0.0001, 0.1)), ('dropout', uniform(0.0, 0.5)))
+    """
+    name, equals, bounds = text.partition("=")
+    numbers = [_number(bound) for bound in bounds.split(":")]
+    if not (name and equals) or len(numbers) != 2 or any(isinstance(number, str) for number in numbers):
+        raise ValueError(f"--random: expected NAME=LOW:HIGH, found {text!r}")
+    low, high = map(float, numbers)
+    return name.replace("-", "_"), log_uniform(low, high) if low > 0 else uniform(low, high)
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _axis(name: str, values: Any) -> list[Any]:

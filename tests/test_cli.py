@@ -143,3 +143,80 @@ def test_ctrl_c_leaves_the_run_so_far_and_exits_with_130(tmp_path):
     assert process.returncode == 130
     assert "stopped: interrupted" in rest
     assert (tmp_path / "runs" / "iris-1" / "curves.png").exists()
+
+
+def start(*arguments, cwd):
+    command = [sys.executable, "-c", "from dlcore.cli import main; main()", *arguments]
+    root = os.path.dirname(os.path.dirname(__file__))
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": paths}
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_sigterm_saves_says_how_to_go_on_and_exits_with_143(tmp_path):
+    out = tmp_path / "run"
+    with start("train", "iris", "--epochs", "1000000", "--out", str(out), cwd=tmp_path) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch "):
+                break
+        process.send_signal(signal.SIGTERM)
+        rest, err = process.communicate()
+    assert (process.returncode, err) == (143, "")
+    assert f"terminated, and saved; go on with: dlcore train --resume --out {out}" in rest
+    steps = json.loads((out / "results.json").read_text())["steps"]
+    assert steps > 0
+    # It goes on with what it was told at first; only how long is new.
+    epochs = steps + 2  # of one step
+    main(["train", "--resume", "--out", str(out), "--epochs", str(epochs)])
+    assert json.loads((out / "results.json").read_text())["steps"] == epochs
+    main(["verify", str(out)])
+
+
+def test_what_resume_cannot_do_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["train", "iris", "--epochs", "1", "--out", "run"])
+    capsys.readouterr()
+    for arguments, words in (
+        (["train", "--resume"], "--resume: say which run to go on with"),
+        (["train", "--resume", "--out", "run", "--batch-size", "16"], "another configuration: batch_size: 64 -> 16"),
+        (["train", "--resume", "--out", "run", "--learning-rate", "0.5"], "learning_rate=0.5"),
+        (["train", "wine", "--resume", "--out", "run"], "another configuration: "),
+        (["verify", "nowhere"], "nowhere holds no run"),
+        (["sweep", "mlp"], "give a --grid or a --random range"),
+        (["sweep", "mlp", "--grid", "learning_rate"], "expected NAME=VALUE,VALUE,..., found 'learning_rate'"),
+        (["sweep", "mlp", "--random", "dropout=1"], "expected NAME=LOW:HIGH, found 'dropout=1'"),
+        (["sweep", "mlp", "--grid", "widht=8,16"], "did you mean 'width'?"),
+        (["sweep", "mlp", "--grid", "activation=relu,tanhh"], "did you mean 'tanh'?"),
+        (["sweep", "iris", "--grid", "learning_rate=0.1,-1"], "at the point {'learning_rate': -1.0}"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        err = capsys.readouterr().err
+        assert caught.value.code == 2 and err.startswith("dlcore: ") and err.count("\n") == 1 and words in err, err
+
+
+def test_a_damaged_checkpoint_is_said_in_one_line(tmp_path):
+    run("train", "iris", "--epochs", "4", "--save-every", "2", "--out", "run", cwd=tmp_path)
+    (tmp_path / "run" / "checkpoints" / "4" / "_CHECKPOINT_METADATA").write_text("{}")
+    status, out, err = run("train", "--resume", "--out", "run", cwd=tmp_path)
+    assert status == 0 and "dlcore: " in err and "4 is damaged" in err and "using step 2" in err
+    assert err.count("\n") == 1 and "4 steps" in out
+
+
+def test_a_sweep_prints_its_table_and_leaves_a_report(tmp_path, capsys):
+    out = tmp_path / "sweep"
+    grid = ["--grid", "learning_rate=1e-3,1e-2", "width=4,8", "optimizer=sgd,adam"]
+    options = ["--random", "dropout=0:0.5", "--samples", "2", "--seeds", "2", "--epochs", "2", "--rungs", "1"]
+    command = ["sweep", "breast_cancer", *grid, *options, "--out", str(out)]
+    main(command)
+    said = capsys.readouterr().out
+    assert "sweep of 16 points with 2 seeds, 32 runs in 4 programs" in said
+    assert sum(line.lstrip().startswith("0.0") for line in said.splitlines()) == 16
+    assert {"lanes.csv", "lanes.json", "report.html"} <= {path.name for path in out.iterdir()}
+    rows = json.loads((out / "lanes.json").read_text())
+    assert len(rows) == 32 and sum(row["stopped"] == "rung at epoch 1" for row in rows) == 16
+    main([*command, "--resume"])
+    assert json.loads((out / "lanes.json").read_text()) == rows

@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlcore.train._groups import Group
+from dlcore.train._keys import as_key
 from dlcore.train._loop import Loop
+from dlcore.train._outcome import make_run_of
 from dlcore.train._patience import Monitor
 from dlcore.train._progress import Shared, Silent
 from dlcore.train._results import Sweep
 from dlcore.train._run import Run
 from dlcore.train._saver import open_snapshot
-from dlcore.train._session import as_key, make_fleet, make_patience, make_run_of, make_saver
+from dlcore.train._session import make_fleet, make_patience, make_saver, train_run
 from dlcore.train._signals import Interrupt
 from dlcore.train._store import Store
 
@@ -88,7 +90,7 @@ class Cohorts:
         for cohort in [numbers] if self.rungs else [[number] for number in numbers]:
             with contextlib.ExitStack() as stack:
                 loops: dict[int, Loop] = {}
-                for number in cohort if not self.interrupt.requested else []:
+                for number in cohort if not (runs and self.interrupt.requested) else []:
                     place = path / f"group-{number}" if path is not None else None
                     store = Store(place, keep_last=3, keep_best=0) if place is not None else None
                     if store is not None:
@@ -125,7 +127,7 @@ class Cohorts:
         return loop
 
     def _finish(self, number: int, loop: Loop) -> Run:
-        return make_run_of(loop, self.groups[number].arguments, None)
+        return make_run_of(loop, self.groups[number].arguments, None, train_run)
 
     def _train(self, loops: dict[int, Loop]) -> None:
         """Trains all groups to the end; what is done already, in a sweep that is resumed, is passed over."""

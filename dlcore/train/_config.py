@@ -29,6 +29,8 @@ def make_config(arguments: Mapping[str, Any], setup: Setup, kind: str = "run") -
             "data": _digest(setup.inputs.dataset.splits if setup.inputs.dataset is not None else None),
             "params": _digest(arguments.get("params")),
         },
+        "batch": _shapes(setup.inputs.batch),
+        "total": setup.total,
         "hparams": {name: float(value) for name, value in setup.hparams.items()},
         "versions": {"dlcore": __version__, "jax": jax.__version__, "optax": optax.__version__},
         "device": jax.devices()[0].device_kind,
@@ -56,8 +58,11 @@ def read_arguments(config: Mapping[str, Any], given: Mapping[str, Any], where: A
       given: arguments that stand in place of those.
       where: what to call the run in an error.
 
+    Returns:
+      The arguments; data that cannot be built are None.
+
     Raises:
-      CheckpointError: for an argument that cannot be built from JSON and was not given.
+      CheckpointError: for another argument that cannot be built from JSON and was not given.
     """
     arguments = dict(given)
     for name, form in config["arguments"].items():
@@ -66,10 +71,18 @@ def read_arguments(config: Mapping[str, Any], given: Mapping[str, Any], where: A
         try:
             arguments[name] = from_json(form)
         except (DlcoreError, TypeError, ValueError):
+            if name == "data" and config["batch"] is not None:
+                arguments[name] = None
+                continue
             raise CheckpointError(
                 f"{where} was made with {name} = {_say(form)}, which cannot be built from its name: give {name}=..."
             ) from None
     return arguments
+
+
+def _shapes(batch: Any) -> dict[str, Any] | None:
+    is_plain = isinstance(batch, dict) and all(hasattr(leaf, "shape") for leaf in batch.values())
+    return {name: [list(leaf.shape), leaf.dtype.name] for name, leaf in batch.items()} if is_plain else None
 
 
 def _digest(tree: Any) -> str | None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dlcore.errors import CheckpointError, suggest
@@ -11,10 +13,11 @@ from dlcore.train._cache import compile_cache
 from dlcore.train._config import changes as changes_of
 from dlcore.train._config import make_config, read_arguments
 from dlcore.train._folder import CHECKPOINTS, read_config
+from dlcore.train._outcome import make_run_of
 from dlcore.train._progress import Silent
 from dlcore.train._run import Run
 from dlcore.train._saver import open_snapshot
-from dlcore.train._session import DEFAULTS, Ready, make_ready, make_run_of
+from dlcore.train._session import DEFAULTS, Ready, make_ready, train_run
 from dlcore.train._signals import Interrupt
 from dlcore.train._snapshot import Snapshot
 from dlcore.train._store import Store
@@ -24,7 +27,7 @@ def load(path: str | Path, **given: Any) -> Run:
     """Reads a run from its folder: its newest good checkpoint, or the one before where that is damaged.
 
     Nothing is executed that the folder names but dlcore's own factories; whatever else the run was made of has to be
-    given again.
+    given again. Without its data a run still predicts, evaluates and plots.
 
     Args:
       path: the folder, `out` of `fit`.
@@ -49,16 +52,15 @@ def load(path: str | Path, **given: Any) -> Run:
     snapshot = open_snapshot(Path(path) / CHECKPOINTS)
     if snapshot is None:
         raise CheckpointError(f"{path} has no checkpoint yet: train it with resume=True")
-    if found := [
-        line for line in changes_of(config, make_config(ready.arguments, ready.setup)) if line.startswith("data:")
-    ]:
+    changed = changes_of(config, make_config(ready.arguments, ready.setup))
+    if ready.lanes[0]["data"] is not None and (found := [line for line in changed if line.startswith("data:")]):
         raise CheckpointError(f"{path} was made with other data ({found[0]}): give data=...")
     with compile_cache():
         loop = ready.loop(Silent(), Interrupt())
         loop.restore(snapshot, ready.keys, ready.values, str(path))
         if loop.active.any() and loop.done != ready.setup.total:
             loop.interrupt.requested = "interrupted"
-        return make_run_of(loop, ready.lanes, Path(path))
+        return make_run_of(loop, ready.lanes, Path(path), train_run)
 
 
 class Verification(NamedTuple):
@@ -96,6 +98,8 @@ def verify(path: str | Path, **given: Any) -> Verification:
       TypeError, CheckpointError: as `load`.
     """
     ready, config = _open(path, given)
+    if ready.lanes[0]["data"] is None:
+        raise CheckpointError(f"{path} was made with data that are not here: give data=...")
     places = Store(Path(path) / CHECKPOINTS).steps()
     if not places:
         raise CheckpointError(f"{path} has no checkpoint yet: train it with resume=True")
@@ -128,7 +132,12 @@ def _open(path: str | Path, given: Mapping[str, Any]) -> tuple[Ready, dict[str, 
             f"{path} holds a {config['kind']}, not a run: repeat the call that made it, with resume=True"
         )
     arguments = DEFAULTS | read_arguments(config, given, path)
-    return make_ready(arguments), config
+    if arguments["data"] is not None:
+        return make_ready(arguments), config
+    shapes = {name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, dtype) in config["batch"].items()}
+    nothing = jax.tree_util.Partial(lambda key, n: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
+    ready = make_ready(arguments | {"data": nothing, "epochs": None, "steps": config["total"] or 1, "patience": None})
+    return ready._replace(lanes=[{**own, **arguments, "seeds": None, "key": own["key"]} for own in ready.lanes]), config
 
 
 def _read(path: str | Path, step: int) -> Snapshot:

@@ -91,7 +91,7 @@ class Loop:
             start = lambda own: build_optimizer(self.setup.optimizer, own[0]).init(own[1])
             part = part.replace(opt_state=map_lanes(start, fleet.lanes and "loop")((hparams, part.params)))
         self.carries = fleet.keep(fleet.split(part.replace(key=keys, hparams=hparams)))
-        if self.patience is not None and any(name.startswith("best/") for name in arrays):
+        if any(name.startswith("best/") for name in arrays):
             self.best = fleet.split(unflatten((like.params, like.state), told, "best", where))
         if self.patience is not None:
             self.patience.restore(arrays)
@@ -215,7 +215,7 @@ class Loop:
             self.reasons[lane] = f"non-finite at step {self.history.done[lane]}"
         measured = None
         if waiting.evaluation is not None and self.active.any():
-            found = fleet.read_values(waiting.evaluation)
+            found = loss_first(fleet.read_values(waiting.evaluation))
             measured = {name: np.where(self.active, value, np.nan) for name, value in found.items()}
             self.history.add_evaluation(waiting.done, measured)
             values |= {f"validation_{name}": value for name, value in measured.items()}

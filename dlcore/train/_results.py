@@ -13,6 +13,7 @@ from dlcore import report
 from dlcore.errors import suggest
 from dlcore.recipe import comparable, show
 from dlcore.train._folder import RunFolder
+from dlcore.train._pages import page_of
 from dlcore.train._patience import Monitor
 from dlcore.train._run import Run
 
@@ -155,7 +156,9 @@ class Sweep:
             for label in dict.fromkeys(labels):
                 own = [index for index, one in enumerate(labels) if one == label]
                 groups[label] = (steps, run.metrics[name][own])
-        return report.bands(groups, ylabel=name.replace("_", " "), title=self._headline())
+        # In the order in which they end: so the legend reads from the top down.
+        groups = dict(sorted(groups.items(), key=lambda item: -_end(item[1][1])))
+        return report.bands(groups, ylabel=name.replace("_", " "), title=self.headline())
 
     def plot_axis(self, axis: str = "", value: str | None = None) -> Any:
         """Draws a value against one axis: every lane, and the mean with its 95% interval.
@@ -187,48 +190,42 @@ class Sweep:
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table as CSV."""
-        Path(path).write_text(report.table_csv(self._plain()))
+        Path(path).write_text(report.table_csv(self.plain_rows()))
 
     def to_json(self, path: str | Path) -> None:
         """Writes the table as JSON, a list of objects."""
-        Path(path).write_text(report.table_json(self._plain()))
+        Path(path).write_text(report.table_json(self.plain_rows()))
 
     def report(self, path: str | Path) -> None:
         """Writes one HTML file that needs no other: curves, table, configuration, the best run."""
-        Path(path).write_text(self._page())
+        Path(path).write_text(page_of(self))
 
     def write(self, folder: RunFolder) -> None:
         """Writes the table and the report into the folder of the sweep."""
-        folder.put("lanes.csv", report.table_csv(self._plain()))
-        folder.put("lanes.json", report.table_json(self._plain()))
-        folder.put("report.html", self._page())
+        folder.put("lanes.csv", report.table_csv(self.plain_rows()))
+        folder.put("lanes.json", report.table_json(self.plain_rows()))
+        folder.put("report.html", page_of(self))
 
     def __repr__(self) -> str:
-        return f"{self._headline()}\n{report.table_text(self._ranked())}"
+        return f"{self.headline()}\n{report.table_text(self.ranked())}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._headline())}</p>{report.table_html(self._ranked())}"
+        return f"<p>{html.escape(self.headline())}</p>{report.table_html(self.ranked())}"
 
-    def _page(self) -> str:
-        sections: list[tuple[str, Any]] = [("Points", self._ranked()), ("Learning curves", self.plot())]
-        sections += [(f"By {name.replace('_', ' ')}", self.plot_axis(name)) for name in self.axes]
-        if len(self.axes) > 1:
-            sections.append(("Map", self.plot_map()))
-        sections.append(("Lanes", self._plain()))
-        try:
-            sections += self.best().sections()
-        except ValueError:  # nothing came to a finite value
-            pass
-        return report.page(self._headline(), sections)
-
-    def _ranked(self) -> list[dict[str, Any]]:
+    def ranked(self) -> list[dict[str, Any]]:
         sign = 1 if self.value.endswith(("loss", "mse", "mae")) else -1
         names = [self.value, *(name for name in ("validation_accuracy", "test_accuracy") if name in self.rows[0])]
-        rows = self.means(*dict.fromkeys(names))
+        names = list(dict.fromkeys(names))
+        rows = self.means(*names)
         ranked = sorted(rows, key=lambda row: sign * row[self.value] if np.isfinite(row[self.value]) else np.inf)
-        return [{name: _plain(value) for name, value in row.items()} for row in ranked]
+        found = []
+        for row in ranked:
+            half = {name: (row[f"{name}_high"] - row[f"{name}_low"]) / 2 for name in names}
+            said = {k: f"{row[k]:.4g} ± {h:.2g}" if np.isfinite(h) else f"{row[k]:.4g}" for k, h in half.items()}
+            found.append({k: _plain(row[k]) for k in (*self.points[0][0], "seeds")} | said)
+        return found
 
-    def _plain(self) -> list[dict[str, Any]]:
+    def plain_rows(self) -> list[dict[str, Any]]:
         return [{name: _plain(value) for name, value in row.items()} for row in self.rows]
 
     def _select(self, lanes: Sequence[int]) -> Run:
@@ -248,7 +245,8 @@ class Sweep:
             if not self.rows or name not in self.rows[0]:
                 raise ValueError(f"there is no column {name!r}{suggest(name, self.rows[0] if self.rows else ())}")
 
-    def _headline(self) -> str:
+    def headline(self) -> str:
+        """Returns the sweep in one line."""
         lanes = sum(map(len, self.lanes))
         points = len({comparable(point) for own in self.points for point in own})
         programs = f"{len(self.runs)} program{'s' if len(self.runs) > 1 else ''}"
@@ -276,6 +274,11 @@ def _plain(value: Any) -> Any:
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(_plain(value))
+
+
+def _end(rows: np.ndarray) -> float:
+    lasts = [lane[np.isfinite(lane)][-1] for lane in rows if np.isfinite(lane).any()]
+    return float(np.mean(lasts)) if lasts else -np.inf
 
 
 def _is_same(value: Any, wanted: Any) -> bool:

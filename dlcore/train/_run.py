@@ -13,22 +13,21 @@ import numpy as np
 from jax import lax
 
 from dlcore.data import Dataset, as_dataset
-from dlcore.recipe import recipe_of, show
-from dlcore.report import confusion, confusion_matrix, curves, difference, gallery, page, worst
+from dlcore.report import curves, difference, page
 from dlcore.train._cache import compile_cache
 from dlcore.train._folder import CHECKPOINTS
 from dlcore.train._history import History, loss_first
+from dlcore.train._hparams import Recorder
 from dlcore.train._inputs import check_split
 from dlcore.train._lanes import map_lanes
 from dlcore.train._objective import build_layer
+from dlcore.train._pages import run_sections
 from dlcore.train._program import Program
 from dlcore.train._progress import span, spread
 from dlcore.train._saver import open_snapshot
 from dlcore.train._setup import check_classes
 from dlcore.train._snapshot import Snapshot
 from dlcore.train._state import TrainState
-
-SHOWN = 10_000  # examples that a report classifies at most
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -267,59 +266,13 @@ class Run:
                 last[name] = means if rows.ndim > 1 else means[0]
         return last
 
-    def sections(self) -> list[tuple[str, Any]]:
-        """Returns what `report` shows, as pairs of heading and content."""
-        sections: list[tuple[str, Any]] = [
-            ("Results", {k.replace("_", " "): spread(v) for k, v in self.summary().items()})
-        ]
-        if "loss" in self.metrics:
-            sections.append(("Learning curves", self.plot()))
-        sections += self._classified()
-        told = {name: _told(value) for name, value in self.arguments[0].items() if value is not None}
-        return [*sections, ("Configuration", told | {"hparams": {k: _told(v) for k, v in self.hparams.items()}})]
-
     def report(self, path: str | Path) -> None:
         """Writes one HTML file that needs no other: results, curves, configuration; for classifiers what they confuse.
 
         Args:
           path: the file.
         """
-        Path(path).write_text(page(self.headline(), self.sections()))
-
-    def _classified(self) -> list[tuple[str, Any]]:
-        splits = self.data.splits if self.data is not None and self.data.task == "classification" else {}
-        split = next((name for name in ("test", "validation") if name in splits), None)
-        if split is None:
-            return []
-        x, labels = (np.asarray(splits[split][name])[:SHOWN] for name in "xy")
-        logits = np.asarray(self.predict(x), float)
-        logits = logits[0] if self.lanes else logits  # of the first lane
-        classes: Any = self.data.classes if self.data is not None else ()
-        if logits.shape != (len(labels), len(classes)) or not np.isfinite(logits).all():
-            return []
-        predictions = np.asarray(logits.argmax(1))
-        losses = (
-            np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1))
-            + logits.max(1)
-            - logits[np.arange(len(x)), labels]
-        )
-        indices = worst(losses, labels, predictions)
-        captions = [f"{classes[labels[i]]}, taken for {classes[predictions[i]]}" for i in indices]
-        is_image = x.ndim == 4 and x.shape[-1] in (1, 3)
-        rows = [
-            {
-                "row": int(i),
-                "label": classes[labels[i]],
-                "prediction": classes[predictions[i]],
-                "loss": float(losses[i]),
-            }
-            for i in indices
-        ]
-        matrix = confusion_matrix(labels, predictions, len(classes))
-        return [
-            (f"Confusion matrix ({split})", confusion(matrix, classes)),
-            (f"Worst classified ({split})", gallery(x[indices], captions) if is_image else rows),
-        ]
+        Path(path).write_text(page(self.headline(), run_sections(self)))
 
     def __repr__(self) -> str:
         lines = [f"{name.replace('_', ' '):<20} {spread(value)}" for name, value in self.summary().items()]
@@ -335,6 +288,8 @@ class Run:
     def _joined(self) -> dict[str, Any]:
         """Returns arguments of `fit` that train all lanes of this run."""
         first = dict(self.arguments[0])
+        if first["data"] is None:
+            raise ValueError("this run was loaded without its data: dl.load(..., data=...)")
         if self.lanes is None:
             return first
         if any(own["hparams"] != first["hparams"] for own in self.arguments):
@@ -356,14 +311,16 @@ class Run:
     def headline(self) -> str:
         """Returns the run in one line."""
         steps = np.atleast_1d(np.asarray(self.final.step))
-        name = repr(self.model) if len(repr(self.model)) <= 60 else repr(self.model).split("(")[0] + "(...)"
+        hparams = {name: np.ravel(value)[0] if np.ndim(value) else value for name, value in self.hparams.items()}
+        name = repr(build_layer(self.model, Recorder(hparams)))
+        name = name if len(name) <= 60 else name.split("(")[0] + "(...)"
         seeds = f", {len(steps)} seeds" if self.lanes else ""
         reasons = sorted(set(np.atleast_1d(self.stopped)))
         said = "" if reasons == ["finished"] else f", stopped: {', '.join(reasons)}"
         where = f" on {self.data.name}" if self.data else ""
         count = f"{steps.max():,}" if steps.min() == steps.max() else f"{steps.min():,} to {steps.max():,}"
-        times = f"{span(self.run_seconds)} + {span(self.compile_seconds)} to compile"
-        return f"{name}{where}{seeds}: {count} steps in {times}{said}"
+        times = f" in {span(self.run_seconds)} + {span(self.compile_seconds)} to compile" if self.run_seconds else ""
+        return f"{name}{where}{seeds}: {count} steps{times}{said}"
 
 
 @functools.lru_cache(maxsize=32)
@@ -383,7 +340,3 @@ def _paired(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> t
         places = [np.arange(1, np.shape(metrics[name])[-1] + 1) for metrics in (before, after)]
     steps, first, second = np.intersect1d(*places, return_indices=True)
     return steps, np.asarray(before[name])[..., first], np.asarray(after[name])[..., second]
-
-
-def _told(value: Any) -> str:
-    return repr(value) if recipe_of(value) is not None else show(value)

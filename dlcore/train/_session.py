@@ -1,23 +1,21 @@
 """From the arguments of `fit` to a `Run`: what `fit`, `load`, `resume` and `fork` have in common."""
 
 import contextlib
-import functools
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from dlcore.report import page
 from dlcore.train._cache import compile_cache
 from dlcore.train._config import changes, make_config
 from dlcore.train._fleet import Fleet
-from dlcore.train._folder import RunFolder, metrics_table, numbers, read_config
-from dlcore.train._hparams import as_arrays, schedule_of
+from dlcore.train._folder import RunFolder, read_config
+from dlcore.train._hparams import as_arrays
+from dlcore.train._keys import as_keys
 from dlcore.train._loop import Loop
+from dlcore.train._outcome import make_run_of, write_run
 from dlcore.train._patience import Monitor, Patience
 from dlcore.train._program import CAPACITY, program
 from dlcore.train._progress import Silent, make_progress
@@ -92,11 +90,12 @@ def train_run(
                 loop.begin(ready.keys, ready.values, arguments["params"], arguments["state"] or {})
             else:
                 loop.restore(snapshot, ready.keys, ready.values, str(out or "snapshot"))
+                loop.best = loop.best if loop.patience is not None else None
             loop.train()
             if not interrupt.requested:
                 loop.measure_test()
             loop.save()
-        run = make_run_of(loop, ready.lanes, folder and folder.path)
+        run = make_run_of(loop, ready.lanes, folder and folder.path, train_run)
         if folder is not None:
             write_run(folder, run)
     return run
@@ -178,108 +177,3 @@ def check_changes(path: Path, config: Mapping[str, Any], allowed: bool) -> None:
     if before is not None and not allowed and (found := changes(before, config)):
         repair = "make it the same again, or pass allow_changes=True (--allow-changes)"
         raise ValueError(f"resume: {path} was made with another configuration: {'; '.join(found)}; {repair}")
-
-
-def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path | None) -> Run:
-    """Returns the run that a loop has come to.
-
-    Args:
-      loop: after training.
-      arguments: of `fit`, for each lane by itself.
-      folder: where the run is kept.
-    """
-    setup, fleet, schedule = loop.setup, loop.fleet, schedule_of(arguments[0]["optimizer"])
-    carry = fleet.join(loop.carries)
-    params, state = fleet.join(loop.best) if loop.best is not None else (carry.params, carry.state)
-    metrics = loop.history.metrics()
-    steps = np.arange(loop.history.done.max())
-    rates = jax.vmap(schedule)(jnp.asarray(steps)) if schedule and len(steps) else None
-    if rates is None and (own := carry.hparams.get("learning_rate")) is not None:
-        rates = np.asarray(own)[..., None] if loop.varies("learning_rate") else np.ravel(own)[0]
-    if fleet.lanes is None:
-        metrics = {name: values[0] for name, values in metrics.items()}
-    if rates is not None:
-        shape = (*np.shape(rates)[:-1], len(steps)) if np.ndim(rates) > 1 else steps.shape
-        metrics["learning_rate"] = np.broadcast_to(np.asarray(rates, np.float32), shape)
-    reasons = loop.reasons.copy()
-    reasons[loop.active] = loop.interrupt.requested or "finished"
-    hparams = {
-        name: np.asarray(value) if loop.varies(name) else setup.hparams[name] for name, value in carry.hparams.items()
-    }
-    return Run(
-        model=setup.model,
-        params=params,
-        state=state,
-        metrics=metrics,
-        hparams=hparams | setup.structure,
-        stopped=reasons if fleet.lanes else reasons[0],
-        compile_seconds=loop.compile_seconds,
-        run_seconds=loop.run_seconds,
-        final=carry,
-        data=setup.inputs.dataset,
-        arguments=arguments,
-        snapshot=loop.snapshot(),
-        programs=functools.partial(
-            program, setup.model, setup.objective, setup.optimizer, setup.step, setup.batch_size
-        ),
-        again=train_run,
-        lanes=fleet.lanes,
-        batch_size=setup.batch_size,
-        folder=folder,
-    )
-
-
-def write_run(folder: RunFolder, run: Run) -> None:
-    """Writes what people look at; the checkpoints are there already."""
-    folder.put_json(
-        "results.json",
-        {
-            "steps": int(np.max(run.final.step)),
-            "stopped": np.asarray(run.stopped).tolist(),
-            "compile_seconds": run.compile_seconds,
-            "run_seconds": run.run_seconds,
-            "results": {name: numbers(value) for name, value in run.summary().items()},
-        },
-    )
-    folder.put("metrics.csv", metrics_table(run.metrics))
-    if "loss" in run.metrics:  # an interrupt may come before the first step
-        picture = io.BytesIO()
-        run.plot().savefig(picture, dpi=120)
-        folder.put("curves.png", picture.getvalue())
-        folder.put("report.html", page(run.headline(), run.sections()))
-
-
-def as_keys(key: Any, seeds: int | Sequence[Any] | None) -> tuple[Any, list[Any]]:
-    """Returns the keys of the lanes, stacked, and each as `fit` takes it; without `seeds`, of a lone run.
-
-    Raises:
-      TypeError: for a key that is neither a whole number nor a JAX key.
-      ValueError: for no seeds.
-    """
-    if not _is_seed(key) and not _is_key(key):
-        raise TypeError(f"key: expected a whole number or a key from jax.random.key, found {key!r}")
-    if seeds is None:
-        return as_key(key), [key]
-    several = range(seeds) if isinstance(seeds, int) else seeds
-    if not len(several) or isinstance(seeds, bool):
-        raise ValueError(f"seeds: expected one or more, found {seeds!r}")
-    if not all(_is_seed(one) or _is_key(one) for one in several):
-        raise TypeError(f"seeds: expected a number of lanes, or whole numbers, found {seeds!r}")
-    if not _is_seed(key):
-        own = [jax.random.fold_in(key, int(one)) if _is_seed(one) else one for one in several]
-    else:
-        own = [key + one for one in several] if isinstance(seeds, int) else list(several)
-    return jnp.stack([as_key(one) for one in own]), own
-
-
-def as_key(key: Any) -> Any:
-    """Returns the JAX key of a seed."""
-    return jax.random.key(int(key)) if _is_seed(key) else key
-
-
-def _is_seed(key: Any) -> bool:
-    return isinstance(key, int | np.integer) and not isinstance(key, bool)
-
-
-def _is_key(key: Any) -> bool:
-    return isinstance(key, jax.Array) and key.shape == () and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)

@@ -12,9 +12,10 @@ from dlcore.train._config import make_config
 from dlcore.train._devices import use_all_cores
 from dlcore.train._folder import RunFolder
 from dlcore.train._groups import make_groups
+from dlcore.train._keys import as_keys
 from dlcore.train._progress import make_progress
 from dlcore.train._results import Sweep
-from dlcore.train._session import DEFAULTS, as_keys, check_changes
+from dlcore.train._session import DEFAULTS, check_changes
 from dlcore.train._signals import Interrupt
 
 

@@ -1,11 +1,14 @@
 """Speed of the main jobs beside hand-written JAX and PyTorch.
 
-`python experiments/bench/speed.py [mlp] [lenet] [import] [start]`; all parts unless some are named.
+`python experiments/bench/speed.py [mlp] [lenet] [sweep] [saves] [import] [start] [resume]`; all parts unless some are
+named.
 
-Rivals run interleaved in one process, warm; figures are medians. `start` and `import` measure whole processes. Give the
-machine nothing else to do.
+Rivals run interleaved in one process, warm; figures are medians. `import`, `start` and `resume` measure whole
+processes. Give the machine nothing else to do.
 """
 
+import contextlib
+import io
 import os
 import statistics
 import subprocess
@@ -118,6 +121,59 @@ def lenet() -> None:
     row("LeNet-5, in `fit`, a step", seconds["ours"], seconds["theirs"], "PyTorch eager", steps, 0.6)
 
 
+def sweep() -> None:
+    """32 runs of the digits MLP as one program on all cores, a run, against one lone warm run and PyTorch eager's."""
+    import torch
+
+    digits = dl.data.digits().train
+    x, y = digits["x"].reshape(-1, 64), digits["y"]
+    model, steps = dl.models.mlp((128, 128), classes=10), EPOCHS * (len(x) // BATCH)
+    space = {"learning_rate": [3e-4, 1e-3, 3e-3, 1e-2]}
+    inputs, labels = torch.tensor(x), torch.tensor(y, dtype=torch.int64)
+    options: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "progress": False}
+
+    def eager() -> None:
+        layers = (torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 128), torch.nn.ReLU())
+        net = torch.nn.Sequential(*layers, torch.nn.Linear(128, 10))
+        adam, loss = torch.optim.Adam(net.parameters(), 1e-3), torch.nn.CrossEntropyLoss()
+        for _ in range(EPOCHS):
+            for rows in torch.randperm(len(inputs)).split(BATCH)[: len(inputs) // BATCH]:
+                adam.zero_grad()
+                loss(net(inputs[rows]), labels[rows]).backward()
+                adam.step()
+
+    seconds = interleaved(
+        7,
+        ours=lambda: dl.sweep(model, (x, y), space=space, seeds=8, **options),
+        lone=lambda: dl.fit(model, (x, y), **options),
+        theirs=eager,
+    )
+    each = [took / 32 for took in seconds["ours"]]
+    row(f"a run among 32, {len(jax.devices())} devices, a step", each, seconds["lone"], "a lone `fit`", steps, 0.6)
+    row("the same", each, seconds["theirs"], "PyTorch eager", steps, 0.2)
+
+
+def saves() -> None:
+    """Progress, metrics and a checkpoint every epoch, against none of it: LeNet-5 on as many images as MNIST has."""
+    generator = np.random.default_rng(0)
+    x, y = generator.random((60_000, 28, 28, 1), np.float32), generator.integers(0, 10, 60_000).astype(np.int32)
+    model, options = dl.models.lenet5(10), {"epochs": 3, "batch_size": BATCH}
+    with tempfile.TemporaryDirectory() as folder:
+
+        def watched() -> float:
+            with contextlib.redirect_stdout(io.StringIO()):
+                run = dl.fit(model, (x, y), out=folder, overwrite=True, save_every=1, progress=True, **options)
+            return run.run_seconds
+
+        plain = lambda: dl.fit(model, (x, y), metrics=(), progress=False, **options).run_seconds
+        took: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for number in range(6):  # what a run takes is what it says: pictures and the report come after it
+            for name, one in (("ours", watched), ("theirs", plain)):
+                seconds = one()
+                took[name] += [seconds] if number else []
+    row("LeNet-5 with progress, metrics, checkpoints, a step", took["ours"], took["theirs"], "without", 3 * 937, 1.05)
+
+
 def imports() -> None:
     """What `import dlcore` costs above `import jax, flax, optax`, in seconds."""
     commands = {"ours": "import jax, flax, optax, dlcore", "theirs": "import jax, flax, optax"}
@@ -141,21 +197,38 @@ def start() -> None:
         print(f"| `dlcore train` to the end of epoch 1, {title} | {statistics.median(seconds):.1f} s | | | {bound} s |")
 
 
-def _first_epoch(cache: str, out: str) -> float:
+def resume() -> None:
+    """`dlcore train --resume` of LeNet-5, from the start of the process to the end of its next epoch, warm cache."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "run")
+        for number in range(5):
+            more = ("--epochs", str(EPOCHS + 100)) if number else ("--epochs", str(EPOCHS))
+            took = _first_epoch(folder, out, "--resume", *more, kill=number > 0)
+            seconds += [took] if number > 1 else []
+    print(
+        f"| `dlcore train --resume`, process start to the next epoch | {statistics.median(seconds):.1f} s | | | 5 s |"
+    )
+
+
+def _first_epoch(cache: str, out: str, *more: str, kill: bool = True) -> float:
     environment = os.environ | {"DLCORE_CACHE": cache}
-    command = [sys.executable, "-c", "from dlcore.cli import main; main()", "train", "--out", out]
+    command = [sys.executable, "-c", "from dlcore.cli import main; main()", "train", "--out", out, *more]
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        took = 0.0
         for line in process.stdout or ():
-            if line.startswith("epoch 1/"):
-                break
-        took = time.perf_counter() - began
-        process.kill()
+            if line.startswith("epoch ") and not took:
+                took = time.perf_counter() - began
+                if kill:
+                    process.kill()
     return took
 
 
 if __name__ == "__main__":
-    parts = {"mlp": mlp, "lenet": lenet, "import": imports, "start": start}
+    parts = {"mlp": mlp, "lenet": lenet, "sweep": sweep, "saves": saves}
+    parts |= {"import": imports, "start": start, "resume": resume}
+    dl.use_all_cores()
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} cores\n")
     print("| what | dlcore | beside | ratio | bound |\n|---|---|---|---|---|")
     for name in sys.argv[1:] or parts:

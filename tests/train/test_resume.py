@@ -242,6 +242,11 @@ def test_bundled_data_and_recipes_need_nothing(tmp_path):
     )
 
 
+def test_best_weights_are_loaded_without_the_data_too(model, data, tmp_path):
+    run = fit(model, data, out=tmp_path, patience=2, key=2, epochs=12)
+    assert_same_run(dl.load(tmp_path), run)
+
+
 def test_what_has_no_recipe_has_to_be_given(data, tmp_path):
     def build(hparams):
         return dl.models.mlp((4,), classes=3, dropout=hparams["rate"])
@@ -249,8 +254,16 @@ def test_what_has_no_recipe_has_to_be_given(data, tmp_path):
     run = fit(build, data, out=tmp_path, hparams={"rate": 0.1})
     with pytest.raises(dl.CheckpointError, match="model = .*build.*give model="):
         dl.load(tmp_path, data=data)
-    with pytest.raises(dl.CheckpointError, match="data = .*give data="):
-        dl.load(tmp_path, model=build)
+    without = dl.load(tmp_path, model=build)
+    assert_same_run(without, run)
+    x, y = data.test["x"], data.test["y"]
+    np.testing.assert_array_equal(without.predict(x), run.predict(x))
+    assert without.evaluate((x, y))["loss"] == run.metrics["test_loss"]
+    for needs_data in (without.resume, without.fork):
+        with pytest.raises(ValueError, match=r"loaded without its data: dl.load\(..., data=...\)"):
+            needs_data(epochs=9)
+    with pytest.raises(dl.CheckpointError, match="data that are not here: give data="):
+        dl.verify(tmp_path, model=build)
     with pytest.raises(TypeError, match="no argument 'modle'; did you mean 'model'"):
         dl.load(tmp_path, modle=build)
     assert_same_run(dl.load(tmp_path, model=build, data=data), run)
