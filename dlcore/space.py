@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from dlcore.recipe import Value, comparable, recipe
@@ -90,14 +91,14 @@ def choice(*options: Any) -> Any:
 
 
 def points(
-    space: Mapping[str, Any] | Sequence[Mapping[str, Any]], samples: int | None = None, key: int = 0
+    space: Mapping[str, Any] | Sequence[Mapping[str, Any]], samples: int | None = None, key: Any = 0
 ) -> list[dict[str, Any]]:
     """Returns the points of a space: every combination of the grids, each with every random draw.
 
     Args:
       space: lists of values and distributions by name, or a list of points.
       samples: how many draws to make, where there are distributions.
-      key: the seed of the draws.
+      key: the seed of the draws, or a JAX key.
 
     Returns:
       A dict a point. Where an axis has floating numbers, its whole numbers become floating too.
@@ -125,7 +126,8 @@ def points(
         raise ValueError(f"samples: {wanted}")
     if samples is not None and (not isinstance(samples, int) or isinstance(samples, bool) or samples < 1):
         raise ValueError(f"samples: expected a positive whole number, found {samples!r}")
-    generator = np.random.default_rng(key)
+    is_seed = isinstance(key, int | np.integer)
+    generator = np.random.default_rng(key if is_seed else np.ravel(jax.random.key_data(key)))
     draws = [{name: values.draw(generator) for name, values in random.items()} for _ in range(samples or 1)]
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     found = [draw | combination for draw in draws for combination in combinations]

@@ -40,13 +40,16 @@ class Sweep:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """A row a lane: `lane`, the point, `seed`, `steps`, `stopped`, and the last and best value of each metric."""
-        found = []
+        """A row a lane: `lane`, the point, `seed`, `steps`, `stopped`, and the values of each metric.
+
+        `train_loss` is the mean over the last epoch, `validation_loss` the last, and `best_validation_loss` the best.
+        """
+        found, several = [], sum(map(len, self.lanes)) // max(1, self._count())
         for run, lanes, points in zip(self.runs, self.lanes, self.points, strict=True):
-            measured = run.summary() | _best(run, self.monitor)
+            measured = {_column(name): values for name, values in run.summary().items()} | _best(run)
             for index, (lane, point) in enumerate(zip(lanes, points, strict=True)):
                 key = run.arguments[index]["key"]
-                row = {"lane": lane, **point, "seed": key if isinstance(key, int) else repr(key)}
+                row = {"lane": lane, **point, "seed": key if isinstance(key, int) else lane % several}
                 row |= {"steps": int(run.final.step[index]), "stopped": str(run.stopped[index])}
                 found.append(row | {name: float(values[index]) for name, values in measured.items()})
         return sorted(found, key=lambda row: row["lane"])
@@ -61,8 +64,8 @@ class Sweep:
     def value(self) -> str:
         """What points are judged by: the monitored validation metric, at its best where the best weights were kept."""
         name = self.monitor.name
-        wanted = (f"best_validation_{name}" if self._kept_best() else "", f"validation_{name}", name, "loss")
-        return next(one for one in wanted if any(one in row for row in self.rows))
+        wanted = (f"best_validation_{name}" if self._kept_best() else "", f"validation_{name}", f"train_{name}")
+        return next((one for one in wanted if any(one in row for row in self.rows)), "train_loss")
 
     def means(self, *values: str) -> list[dict[str, Any]]:
         """Returns a row a point: its mean over the seeds, with the 95% interval, of each value.
@@ -92,12 +95,10 @@ class Sweep:
         """
         value = value or self.value
         self._check(value)
-        sign = 1 if value.endswith(("loss", "mse", "mae")) else -1
         scores: dict[Any, list[tuple[float, int]]] = {}
         for row in self.rows:
             point = comparable([row[name] for name in self.points[0][0]])
-            score = sign * row[value] if np.isfinite(row[value]) else np.inf
-            scores.setdefault(point, []).append((score, row["lane"]))
+            scores.setdefault(point, []).append((_score(row, value), row["lane"]))
         chosen = min(scores.values(), key=lambda own: float(np.mean([score for score, _ in own])))
         if not np.isfinite([score for score, _ in chosen]).all():
             raise ValueError(f"best: no point came to a finite {value} with all of its seeds")
@@ -213,11 +214,14 @@ class Sweep:
         return f"<p>{html.escape(self.headline())}</p>{report.table_html(self.ranked())}"
 
     def ranked(self) -> list[dict[str, Any]]:
-        sign = 1 if self.value.endswith(("loss", "mse", "mae")) else -1
         names = [self.value, *(name for name in ("validation_accuracy", "test_accuracy") if name in self.rows[0])]
         names = list(dict.fromkeys(names))
         rows = self.means(*names)
-        ranked = sorted(rows, key=lambda row: sign * row[self.value] if np.isfinite(row[self.value]) else np.inf)
+        scores: dict[Any, list[float]] = {}
+        point_of = lambda row: comparable([row[name] for name in self.points[0][0]])
+        for row in self.rows:
+            scores.setdefault(point_of(row), []).append(_score(row, self.value))
+        ranked = sorted(rows, key=lambda row: float(np.mean(scores[point_of(row)])))
         found = []
         for row in ranked:
             half = {name: (row[f"{name}_high"] - row[f"{name}_low"]) / 2 for name in names}
@@ -237,6 +241,9 @@ class Sweep:
     def _label(self, point: Mapping[str, Any]) -> str:
         return ", ".join(f"{name.replace('_', ' ')} {_short(point[name])}" for name in self.axes or point)
 
+    def _count(self) -> int:
+        return len({comparable(point) for own in self.points for point in own})
+
     def _kept_best(self) -> bool:
         return any(name.startswith("best/") for run in self.runs for name in run.snapshot.arrays)
 
@@ -248,7 +255,7 @@ class Sweep:
     def headline(self) -> str:
         """Returns the sweep in one line."""
         lanes = sum(map(len, self.lanes))
-        points = len({comparable(point) for own in self.points for point in own})
+        points = self._count()
         programs = f"{len(self.runs)} program{'s' if len(self.runs) > 1 else ''}"
         seconds = sum(run.run_seconds for run in self.runs), sum(run.compile_seconds for run in self.runs)
         from_said = "" if self.stopped == "finished" else f", {self.stopped}"
@@ -258,7 +265,11 @@ class Sweep:
         )
 
 
-def _best(run: Run, monitor: Monitor) -> dict[str, np.ndarray]:
+def _column(name: str) -> str:
+    return name if name.startswith(("validation_", "test_")) else f"train_{name}"
+
+
+def _best(run: Run) -> dict[str, np.ndarray]:
     found = {}
     for name, rows in run.metrics.items():
         if name.startswith("validation_") and name != "validation_step":
@@ -274,6 +285,13 @@ def _plain(value: Any) -> Any:
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(_plain(value))
+
+
+def _score(row: Mapping[str, Any], value: str) -> float:
+    """Returns a number that is the smaller, the better: infinite for a lane that failed."""
+    if row["stopped"].startswith("non-finite") or not np.isfinite(row[value]):
+        return np.inf
+    return row[value] if value.endswith(("loss", "mse", "mae")) else -row[value]
 
 
 def _end(rows: np.ndarray) -> float:

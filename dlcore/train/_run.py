@@ -128,7 +128,7 @@ class Run:
           ValueError: where nothing is left to do.
         """
         changes = {"epochs": epochs, "steps": steps} if epochs is not None or steps is not None else {}
-        return self.again(self._joined() | changes, self.snapshot, out=self.folder, progress=progress)
+        return self.again(self._joined() | changes, self.snapshot, out=self.folder, progress=progress, further=True)
 
     def fork(
         self,

@@ -66,13 +66,16 @@ def train_run(
     keep_last: int | None = 3,
     keep_best: int = 1,
     progress: bool | str | None = None,
+    further: bool = False,
 ) -> Run:
-    """Trains; see `fit` for the arguments. With a snapshot, from there on."""
+    """Trains; see `fit` for the arguments. With a snapshot, from there on; `further` wants something left to do."""
     folder = RunFolder(out, overwrite=overwrite, resume=resume or snapshot is not None) if out is not None else None
     if resume and folder is None:
         raise ValueError("resume: give the folder of the run too: out=...")
     with compile_cache(), Interrupt() as interrupt, contextlib.ExitStack() as stack:
         ready = make_ready(arguments)
+        if further and snapshot is not None:
+            check_further(snapshot, ready.setup)
         saver = None
         if folder is not None:
             stack.enter_context(folder)
@@ -163,6 +166,19 @@ def make_fleet(setup: Setup, count: int | None, lanes: str | None = None) -> Fle
     programs = program(setup.model, setup.objective, setup.optimizer, setup.step, setup.batch_size, lanes)
     devices = jax.local_devices() if count is not None and len(jax.local_devices()) > 1 else (None,)
     return Fleet(programs, lanes, count or 1, devices)
+
+
+def check_further(snapshot: Snapshot, setup: Setup) -> None:
+    """Refuses to go on with a run that has nothing left to do.
+
+    Raises:
+      ValueError: says why.
+    """
+    if "" not in snapshot.reasons:
+        raise ValueError(f"resume: the run has stopped ({', '.join(sorted(set(snapshot.reasons)))}); see fork")
+    if setup.total is not None and snapshot.step >= setup.total:
+        repair = "give more epochs or steps, which count from the start"
+        raise ValueError(f"resume: the run has {snapshot.step} steps already, of {setup.total}; {repair}")
 
 
 def check_changes(path: Path, config: Mapping[str, Any], allowed: bool) -> None:

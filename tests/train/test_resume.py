@@ -160,7 +160,7 @@ def test_a_run_is_trained_for_longer(model, data, tmp_path):
     assert_same_run(fit(model, data).resume(epochs=9, progress=False), longer)
     fit(model, data, out=tmp_path)
     assert_same_run(fit(model, data, out=tmp_path, epochs=9, resume=True), longer)
-    assert_same_run(dl.load(tmp_path, data=data).resume(steps=45, progress=False), longer)
+    assert_same_run(dl.load(tmp_path, data=data).resume(steps=60, progress=False), fit(model, data, epochs=12))
 
 
 def test_a_changed_configuration_is_shown_and_needs_a_flag(model, data, tmp_path):
@@ -203,6 +203,16 @@ def test_a_fork_goes_on_after_the_patience_has_run_out(model, data):
     assert run.stopped == "patience"
     other = run.fork(patience=None, epochs=20, progress=False)
     assert other.stopped == "finished" and other.final.step == 100
+
+
+def test_a_run_with_nothing_left_to_do_is_not_resumed(model, data):
+    run = fit(model, data, epochs=2)
+    for options in ({}, {"epochs": 1}, {"steps": 10}):
+        with pytest.raises(ValueError, match="resume: the run has 10 steps already, of .*give more epochs or steps"):
+            run.resume(progress=False, **options)
+    tired = fit(model, data, epochs=20, patience=1, key=2)
+    with pytest.raises(ValueError, match=r"resume: the run has stopped \(patience\); see fork"):
+        tired.resume(epochs=30, progress=False)
 
 
 def test_forks_that_make_no_sense_are_refused(model, data, tmp_path):

@@ -123,6 +123,12 @@ def test_lanes_stop_by_themselves_and_keep_their_best(model, data):
     assert result.value == "best_validation_loss"
 
 
+def test_a_loss_may_be_an_axis(data):
+    model, losses = dl.models.softmax_regression(3), [dl.losses.cross_entropy]
+    result = sweep(model, data, {"loss": losses}, epochs=1)
+    assert result.rows[0]["loss"] is dl.losses.cross_entropy and result.rows[0]["train_loss"] > 0
+
+
 def test_a_lane_that_is_not_finite_leaves_the_others_alone(model, data, rates):
     result = sweep(model, data, {"learning_rate": [1e-3, 1e30, 1e-1]}, optimizer=dl.optim.sgd(0.1), seeds=2)
     clean = sweep(model, data, {"learning_rate": [1e-3, 1e-1]}, optimizer=dl.optim.sgd(0.1), seeds=2)
@@ -131,6 +137,11 @@ def test_a_lane_that_is_not_finite_leaves_the_others_alone(model, data, rates):
     for lane, own in ((0, 0), (1, 1), (4, 2), (5, 3)):
         assert_same_run(result.lane(lane), clean.lane(own))
     assert "non-finite" not in result.best().stopped[0]
+    assert repr(result).splitlines()[-1].split()[0] == "1e+30"
+    failed = sweep(model, data, {"learning_rate": [1e30, 1e31]}, optimizer=dl.optim.sgd(0.1))
+    with pytest.raises(ValueError, match="best: no point came to a finite train_loss with all of its seeds"):
+        failed.best()
+    assert "1e+31" in repr(failed)
 
 
 # --- successive halving ----------------------------------------------------------------------------------------------
