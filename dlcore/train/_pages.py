@@ -37,19 +37,22 @@ def page_of(sweep: Any) -> str:
 
 
 def _classified(run: Any) -> list[tuple[str, Any]]:
-    splits = run.data.splits if run.data is not None and run.data.task == "classification" else {}
+    data = run.data
+    if data is None or data.task != "classification":
+        return []
+    splits = data.splits
     split = next((name for name in ("test", "validation") if name in splits), None)
     if split is None:
         return []
     x, labels = (np.asarray(splits[split][name])[:SHOWN] for name in "xy")
     from scipy.special import logsumexp
 
-    outputs, classes = run.predict(x), run.data.classes
+    outputs, classes = run.predict(x), data.classes
     logits = np.asarray(outputs[0] if run.lanes else outputs, float) if hasattr(outputs, "shape") else np.zeros(0)
     if logits.shape != (len(labels), len(classes)) or not np.isfinite(logits).all():  # of the first lane
         return []
     predictions = np.asarray(logits.argmax(1))
-    losses = logsumexp(logits, 1) - logits[np.arange(len(x)), labels]
+    losses = np.asarray(logsumexp(logits, axis=1)) - logits[np.arange(len(x)), labels]
     indices = worst(losses, labels, predictions)
     captions = [f"{classes[labels[i]]}, taken for {classes[predictions[i]]}" for i in indices]
     is_image = x.ndim == 4 and x.shape[-1] in (1, 3)

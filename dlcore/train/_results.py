@@ -52,7 +52,8 @@ class Sweep:
                 row = {"lane": lane, **point, "seed": key if isinstance(key, int) else lane % several}
                 row |= {"steps": int(run.final.step[index]), "stopped": str(run.stopped[index])}
                 found.append(row | {name: float(values[index]) for name, values in measured.items()})
-        return sorted(found, key=lambda row: row["lane"])
+        names = dict.fromkeys(name for row in found for name in row)  # some groups may have come further than others
+        return [{n: row.get(n, np.nan) for n in names} for row in sorted(found, key=lambda row: row["lane"])]
 
     @property
     def axes(self) -> list[str]:
@@ -146,11 +147,14 @@ class Sweep:
         Args:
           name: a metric; the validation metric of `monitor` unless given.
         """
-        name = name or next(one for one in (f"validation_{self.monitor.name}", "loss") if one in self.runs[0].metrics)
-        if name not in self.runs[0].metrics:
-            raise ValueError(f"plot: there is no metric {name!r}{suggest(name, self.runs[0].metrics)}")
+        known = dict.fromkeys(one for run in self.runs for one in run.metrics)
+        name = name or next((one for one in (f"validation_{self.monitor.name}", "loss") if one in known), "loss")
+        if name not in known:
+            raise ValueError(f"plot: there is no metric {name!r}{suggest(name, known)}")
         groups: dict[str, Any] = {}
         for run, points in zip(self.runs, self.points, strict=True):
+            if name not in run.metrics:  # it was stopped before it came so far
+                continue
             labels = [self._label(point) for point in points]
             steps = np.arange(1, run.metrics[name].shape[1] + 1)
             steps = run.metrics["validation_step"][0] if name.startswith("validation_") else steps
@@ -205,13 +209,17 @@ class Sweep:
         """Writes the table and the report into the folder of the sweep."""
         folder.put("lanes.csv", report.table_csv(self.plain_rows()))
         folder.put("lanes.json", report.table_json(self.plain_rows()))
-        folder.put("report.html", page_of(self))
+        if self._is_measured():
+            folder.put("report.html", page_of(self))
 
     def __repr__(self) -> str:
+        if not self._is_measured():
+            return self.headline()
         return f"{self.headline()}\n{report.table_text(self.ranked())}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.headline())}</p>{report.table_html(self.ranked())}"
+        table = report.table_html(self.ranked()) if self._is_measured() else ""
+        return f"<p>{html.escape(self.headline())}</p>{table}"
 
     def ranked(self) -> list[dict[str, Any]]:
         names = [self.value, *(name for name in ("validation_accuracy", "test_accuracy") if name in self.rows[0])]
@@ -240,6 +248,10 @@ class Sweep:
 
     def _label(self, point: Mapping[str, Any]) -> str:
         return ", ".join(f"{name.replace('_', ' ')} {_short(point[name])}" for name in self.axes or point)
+
+    def _is_measured(self) -> bool:
+        """Whether any step was made before it was stopped."""
+        return self.value in self.rows[0]
 
     def _count(self) -> int:
         return len({comparable(point) for own in self.points for point in own})

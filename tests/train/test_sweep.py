@@ -273,6 +273,22 @@ def test_an_interrupted_sweep_says_so_and_goes_on(model, data, tmp_path, monkeyp
         dl.load(tmp_path)
 
 
+def test_a_sweep_that_is_stopped_before_its_first_step_leaves_a_table(data, tmp_path):
+    sent = []
+
+    def loss(predictions, targets):
+        if not sent:  # once, while the first group is traced
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+        return dl.losses.cross_entropy(predictions, targets)
+
+    model = lambda hparams: dl.models.mlp((hparams["width"],), classes=3)
+    result = sweep(model, data, {"width": [2, 3]}, loss=loss, out=tmp_path)
+    assert result.stopped == "interrupted" and [row["steps"] for row in result.rows] == [0]
+    assert "interrupted" in repr(result) and result._repr_html_() and (tmp_path / "lanes.csv").exists()
+    resumed = sweep(model, data, {"width": [2, 3]}, loss=loss, out=tmp_path, resume=True)
+    assert [row["stopped"] for row in resumed.rows] == ["finished"] * 2
+
+
 def test_a_lane_goes_on_as_a_run_of_its_own(model, data, rates):
     options: dict[str, Any] = OPTIONS | {"epochs": 6}
     lone = dl.fit(model, data, **options, key=1, hparams={"learning_rate": 1e-2})
