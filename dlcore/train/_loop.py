@@ -148,7 +148,10 @@ class Loop:
 
     def snapshot(self, carries: Shards | None = None, done: int | None = None) -> Snapshot:
         """Returns the run as it is; `carries` and `done` stand for an earlier point."""
-        fetched = self.fleet.fetch(self.fleet.keep(self.carries) if carries is None else carries)
+        # On CPU what is fetched is the device's own memory, which the next chunk takes over.
+        fetched = (
+            jax.tree.map(np.array, self.fleet.fetch(self.carries)) if carries is None else self.fleet.fetch(carries)
+        )
         arrays = flatten(fetched, "carry") | self.history.arrays()
         if self.patience is not None:
             arrays |= self.patience.arrays()

@@ -17,7 +17,7 @@ import optax
 import pytest
 
 import dlcore as dl
-from dlcore.train import _fit, _progress
+from dlcore.train import _fit, _progress, _rewind
 from dlcore.train._store import Store
 
 OPTIONS: dict[str, Any] = {"progress": False, "batch_size": 8, "epochs": 6, "optimizer": dl.optim.adam(0.02)}
@@ -83,6 +83,16 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(model, data, tmp_path, a
             fit(model, data, out=out, save_every=2, **options)
         at(step)
         assert_same_run(fit(model, data, out=out, save_every=2, resume=True, **options), whole)
+
+
+def test_a_run_that_is_too_large_to_be_copied_goes_on_as_well(model, data, tmp_path, at, monkeypatch):
+    monkeypatch.setattr(_rewind, "SMALL", -1)
+    whole = fit(model, data)
+    at(20, kill)
+    with pytest.raises(Killed):
+        fit(model, data, out=tmp_path, save_every=1)
+    at(0)
+    assert_same_run(fit(model, data, out=tmp_path, save_every=1, resume=True), whole)
 
 
 def test_a_run_may_be_killed_again_and_again(model, data, tmp_path, at):
