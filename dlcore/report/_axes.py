@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dlcore.report._figure import is_loss, new_figure, plain_axes
-from dlcore.report._statistics import check_columns, label, mean_interval
+from dlcore.report._statistics import check_columns, label, mean_interval, same
 
 Rows = Sequence[Mapping[str, Any]]
 BLUE = "#4c72b0"
@@ -87,7 +87,7 @@ def heatmap(rows: Rows, x: str, y: str, value: str) -> Any:
     cells = np.full((len(lines), len(columns)), np.nan)
     for i, own in enumerate(_by(rows, y)):
         for row_option, cell in zip(_options(own, x), _by(own, x), strict=True):
-            j = [label(option) for option in columns].index(label(row_option))
+            j = [same(option) for option in columns].index(same(row_option))
             cells[i, j] = mean_interval([row[value] for row in cell]).mean
     if not np.isfinite(cells).any():
         raise ValueError(f"there is no finite {value} to draw")
@@ -113,10 +113,10 @@ def _is_number(value: Any) -> bool:
 
 def _options(rows: Rows, name: str) -> list[Any]:
     """Returns the different values of a column, numbers in their order and others as they come."""
-    first = {label(row[name]): row[name] for row in rows}
+    first = {same(row[name]): row[name] for row in rows}
     options = list(first.values())
     return sorted(options) if all(_is_number(option) for option in options) else options
 
 
 def _by(rows: Rows, name: str) -> list[Rows]:
-    return [[row for row in rows if label(row[name]) == label(option)] for option in _options(rows, name)]
+    return [[row for row in rows if same(row[name]) == same(option)] for option in _options(rows, name)]

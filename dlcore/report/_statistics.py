@@ -136,7 +136,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], by: Sequence[str], values: Sequ
     check_columns(rows, *by, *values)
     groups: dict[Any, list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(tuple(label(row[name]) for name in by), []).append(row)
+        groups.setdefault(tuple(same(row[name]) for name in by), []).append(row)
     return [
         {name: own[0][name] for name in by}
         | {"count": len(own)}
@@ -152,6 +152,11 @@ def check_columns(rows: Sequence[Mapping[str, Any]], *names: str) -> None:
     for name in names:
         if name not in rows[0]:
             raise ValueError(f"there is no column {name!r}{suggest(name, rows[0])}")
+
+
+def same(value: Any) -> Any:
+    """Returns what stands for a value where rows are grouped: numbers and texts for themselves."""
+    return (type(value), value) if isinstance(value, int | float | str) else repr(value)
 
 
 def label(value: Any) -> str:

@@ -81,6 +81,7 @@ class Cohorts:
             points=[self.groups[number].points for number in runs],
             monitor=self.monitors[0],
             stopped=self.interrupt.requested or "finished",
+            folder=path and path.parent,
         )
 
     def _run(self, path: Path | None, resume: bool, save_every: int | None) -> dict[int, Run]:

@@ -76,12 +76,12 @@ class Sweep:
         """
         wanted = values or (self.value,)
         self._check(*wanted)
-        names = list(self.points[0][0])
         found = []
-        for row in report.summarise(self.rows, names, wanted):
-            flat = {name: row[name] for name in names} | {"seeds": row["count"]}
+        for own in self._by_point():
+            flat = {name: own[0][name] for name in self.points[0][0]} | {"seeds": len(own)}
             for name in wanted:
-                flat |= {name: row[name].mean, f"{name}_low": row[name].low, f"{name}_high": row[name].high}
+                interval = report.mean_interval([row[name] for row in own])
+                flat |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
             found.append(flat)
         return found
 
@@ -96,14 +96,10 @@ class Sweep:
         """
         value = value or self.value
         self._check(value)
-        scores: dict[Any, list[tuple[float, int]]] = {}
-        for row in self.rows:
-            point = comparable([row[name] for name in self.points[0][0]])
-            scores.setdefault(point, []).append((_score(row, value), row["lane"]))
-        chosen = min(scores.values(), key=lambda own: float(np.mean([score for score, _ in own])))
-        if not np.isfinite([score for score, _ in chosen]).all():
+        chosen = min(self._by_point(), key=lambda own: _score(own, value))
+        if not np.isfinite(_score(chosen, value)):
             raise ValueError(f"best: no point came to a finite {value} with all of its seeds")
-        return self._select([lane for _, lane in chosen])
+        return self._select([row["lane"] for row in chosen])
 
     def lane(self, lane: int) -> Run:
         """Returns one lane as the run that `fit` gives for its seed and hyperparameters alone.
@@ -135,7 +131,8 @@ class Sweep:
         for wanted in (a, b):
             same = [row for row in self.rows if all(_is_same(row[name], wanted[name]) for name in wanted)]
             if not same:
-                raise ValueError(f"compare: no lane has {dict(wanted)}")
+                known = {name: list(dict.fromkeys(row[name] for row in self.plain_rows())) for name in wanted}
+                raise ValueError(f"compare: no lane has {dict(wanted)}; there are {known}")
             others = [name for name in (*self.points[0][0], "seed") if name not in wanted]
             sides.append({comparable([row[name] for name in others]): row[value] for row in same})
         both = [pair for pair in sides[0] if pair in sides[1]]
@@ -174,7 +171,7 @@ class Sweep:
         """
         axis, value = axis or (self.axes or [*self.points[0][0]])[0], value or self.value
         self._check(axis, value)
-        return report.against(self.rows, axis, value)
+        return report.against(self.plain_rows(), axis, value)
 
     def plot_map(self, x: str = "", y: str = "", value: str | None = None) -> Any:
         """Draws the mean of a value over two axes.
@@ -191,7 +188,7 @@ class Sweep:
         left = [name for name in self.axes if name not in (x, y)]
         x, y = x or left.pop(0), y or left.pop(0)
         self._check(x, y, value or self.value)
-        return report.heatmap(self.rows, x, y, value or self.value)
+        return report.heatmap(self.plain_rows(), x, y, value or self.value)
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table as CSV."""
@@ -222,23 +219,46 @@ class Sweep:
         return f"<p>{html.escape(self.headline())}</p>{table}"
 
     def ranked(self) -> list[dict[str, Any]]:
+        """Returns a row a point for people, the best first."""
         names = [self.value, *(name for name in ("validation_accuracy", "test_accuracy") if name in self.rows[0])]
         names = list(dict.fromkeys(names))
-        rows = self.means(*names)
-        scores: dict[Any, list[float]] = {}
-        point_of = lambda row: comparable([row[name] for name in self.points[0][0]])
-        for row in self.rows:
-            scores.setdefault(point_of(row), []).append(_score(row, self.value))
-        ranked = sorted(rows, key=lambda row: float(np.mean(scores[point_of(row)])))
+        rows = zip(self.means(*names), self._by_point(), strict=True)
+        uneven = len({row["steps"] for row in self.rows}) > 1
         found = []
-        for row in ranked:
-            half = {name: (row[f"{name}_high"] - row[f"{name}_low"]) / 2 for name in names}
-            said = {k: f"{row[k]:.4g} ± {h:.2g}" if np.isfinite(h) else f"{row[k]:.4g}" for k, h in half.items()}
-            found.append({k: _plain(row[k]) for k in (*self.points[0][0], "seeds")} | said)
+        for mean, own in sorted(rows, key=lambda pair: _score(pair[1], self.value)):
+            row = {name: self._plain(name, mean[name]) for name in self.points[0][0]} | {"seeds": len(own)}
+            if uneven:  # rungs, patience: what stands in one row was not trained as long as what stands in another
+                steps = sorted(one["steps"] for one in own)
+                row["steps"] = steps[0] if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"
+            for name in names:
+                half = (mean[f"{name}_high"] - mean[f"{name}_low"]) / 2
+                row[name] = f"{mean[name]:.4g}" + (f" ± {half:.2g}" if np.isfinite(half) else "")
+            found.append(row)
         return found
 
     def plain_rows(self) -> list[dict[str, Any]]:
-        return [{name: _plain(value) for name, value in row.items()} for row in self.rows]
+        """Returns the table with a name of its own for every value that is no number or text."""
+        return [{name: self._plain(name, value) for name, value in row.items()} for row in self.rows]
+
+    def _plain(self, name: str, value: Any) -> Any:
+        return self._names.get((name, comparable(value)), value) if name in self.points[0][0] else value
+
+    @cached_property
+    def _names(self) -> dict[Any, str]:
+        found: dict[Any, str] = {}
+        for name in self.points[0][0]:
+            values = {comparable(point[name]): point[name] for own in self.points for point in own}
+            others = {key: show(value) for key, value in values.items() if not _is_plain(value)}
+            for number, (key, text) in enumerate(others.items(), 1):
+                found[name, key] = text if list(others.values()).count(text) == 1 else f"{text} ({number})"
+        return found
+
+    def _by_point(self) -> list[list[dict[str, Any]]]:
+        """Returns the rows of each point, in the order of the points."""
+        found: dict[Any, list[dict[str, Any]]] = {}
+        for row in self.rows:
+            found.setdefault(comparable([row[name] for name in self.points[0][0]]), []).append(row)
+        return list(found.values())
 
     def _select(self, lanes: Sequence[int]) -> Run:
         for run, own in zip(self.runs, self.lanes, strict=True):
@@ -247,7 +267,9 @@ class Sweep:
         raise IndexError(f"there is no lane {lanes[0]}: the sweep has {sum(map(len, self.lanes))}")
 
     def _label(self, point: Mapping[str, Any]) -> str:
-        return ", ".join(f"{name.replace('_', ' ')} {_short(point[name])}" for name in self.axes or point)
+        said = {name: self._plain(name, point[name]) for name in self.axes or point}
+        short = lambda value: f"{value:.6g}" if isinstance(value, float) else str(value)
+        return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in said.items())
 
     def _is_measured(self) -> bool:
         """Whether any step was made before it was stopped."""
@@ -291,19 +313,15 @@ def _best(run: Run) -> dict[str, np.ndarray]:
     return found
 
 
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else show(value)
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
 
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(_plain(value))
-
-
-def _score(row: Mapping[str, Any], value: str) -> float:
-    """Returns a number that is the smaller, the better: infinite for a lane that failed."""
-    if row["stopped"].startswith("non-finite") or not np.isfinite(row[value]):
+def _score(rows: Sequence[Mapping[str, Any]], value: str) -> float:
+    """Returns the mean of a value, with the sign that makes the smallest the best: infinite where a lane failed."""
+    if any(row["stopped"].startswith("non-finite") or not np.isfinite(row[value]) for row in rows):
         return np.inf
-    return row[value] if value.endswith(("loss", "mse", "mae")) else -row[value]
+    return (1 if value.endswith(("loss", "mse", "mae")) else -1) * float(np.mean([row[value] for row in rows]))
 
 
 def _end(rows: np.ndarray) -> float:

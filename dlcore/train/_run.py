@@ -102,7 +102,7 @@ class Run:
             params=pick(self.params),
             state=pick(self.state),
             metrics=metrics,
-            hparams={name: value if np.ndim(value) == 0 else pick(value) for name, value in self.hparams.items()},
+            hparams={name: _one(value if np.ndim(value) == 0 else pick(value)) for name, value in self.hparams.items()},
             stopped=pick(self.stopped),
             final=pick(self.final),
             arguments=[self.arguments[lane] for lane in index],
@@ -317,6 +317,7 @@ class Run:
         seeds = f", {len(steps)} seeds" if self.lanes else ""
         reasons = sorted(set(np.atleast_1d(self.stopped)))
         said = "" if reasons == ["finished"] else f", stopped: {', '.join(reasons)}"
+        said += "; resume() goes on" if {"interrupted", "terminated"} & set(reasons) else ""
         where = f" on {self.data.name}" if self.data else ""
         count = f"{steps.max():,}" if steps.min() == steps.max() else f"{steps.min():,} to {steps.max():,}"
         times = f" in {span(self.run_seconds)} + {span(self.compile_seconds)} to compile" if self.run_seconds else ""
@@ -330,6 +331,12 @@ def _forward(model: Any, lanes: str | None) -> Any:
         return build_layer(model, hparams).apply(params, state, x)[0]
 
     return jax.jit(map_lanes(outputs, lanes))
+
+
+def _one(values: Any) -> Any:
+    """Returns the number that all lanes share, or their numbers."""
+    is_shared = isinstance(values, np.ndarray) and values.ndim and (values == values[0]).all()
+    return values[0].item() if is_shared else values
 
 
 def _paired(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> tuple[Any, Any, Any]:

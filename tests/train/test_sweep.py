@@ -319,13 +319,30 @@ def test_means_have_intervals_over_seeds(rates):
     np.testing.assert_allclose([row["validation_loss_low"] for row in means], values.mean(1) - spread, rtol=1e-5)
 
 
+def test_points_with_the_same_name_are_different_points(data):
+    inits = [
+        dl.initializers.he_normal(),
+        dl.initializers.lecun_normal(),
+        lambda *given: 0.1 * jax.random.normal(*given),
+    ]
+    inits.append(lambda *given: 0.2 * jax.random.normal(*given))
+    model = lambda hparams: dl.serial(out=dl.dense(3, kernel_init=hparams["init"]))
+    space = {"init": inits, "learning_rate": [0.12341, 0.12342]}
+    result = sweep(model, data, space, epochs=1, seeds=2)
+    assert len(result.means()) == len(repr(result).splitlines()) - 2 == 8
+    assert "he_normal()" in repr(result) and "<lambda> (3)" in repr(result) and "<lambda> (4)" in repr(result)
+    assert len(result.plot().axes[0].get_lines()) == 8
+    assert result.plot_map().axes[0].images[0].get_array().shape in ((2, 4), (4, 2))
+    assert len(result.plot_axis("init").axes[0].get_xticks()) == 4
+
+
 def test_the_best_point_comes_with_all_of_its_seeds(rates):
     losses = np.array([row["validation_loss"] for row in rates.rows]).reshape(3, 3).mean(1)
     best = rates.best()
     assert best.lanes == "loop" and len(best.arguments) == 3
-    assert best.hparams["learning_rate"][0] == np.float32(RATES["learning_rate"][int(losses.argmin())])
+    assert np.float32(best.hparams["learning_rate"]) == np.float32(RATES["learning_rate"][int(losses.argmin())])
     accuracy = np.array([row["test_accuracy"] for row in rates.rows]).reshape(3, 3).mean(1)
-    chosen = rates.best("test_accuracy").hparams["learning_rate"][0]
+    chosen = np.float32(rates.best("test_accuracy").hparams["learning_rate"])
     assert accuracy[[np.float32(rate) for rate in RATES["learning_rate"]].index(chosen)] == accuracy.max()
 
 
