@@ -89,7 +89,7 @@ def make_run(model: Any, data: Any, *, remat: int | None = None, **options: Any)
             carry, metrics, _ = take_guarded(setup.step, carry, source(data_key, carry.step))
             return carry, metrics
 
-        carry, metrics = _scan(body, carry, total, remat)
+        carry, metrics = _scan(body, carry, total, remat)  # pyright: ignore[reportArgumentType]
         return Result(carry.params, carry.state, carry.opt_state, metrics)
 
     return run

@@ -123,7 +123,9 @@ def test_remat_takes_the_memory_of_the_square_root(clouds):
     def bytes_of(remat):
         run = dl.make_run(model, (x, y), optimizer=dl.optim.sgd(0.1), steps=225, batch_size=8, remat=remat)
         gradient = jax.grad(lambda rate: validation(model, run(KEY, {"learning_rate": rate}), x, y))
-        return jax.jit(gradient).lower(0.1).compile().memory_analysis().temp_size_in_bytes
+        found = jax.jit(gradient).lower(0.1).compile().memory_analysis()
+        assert found is not None
+        return found.temp_size_in_bytes
 
     assert bytes_of(15) < 0.25 * bytes_of(None)  # 2 * 15 states in place of 225
 
