@@ -4,6 +4,7 @@
 """
 
 import argparse
+import dataclasses
 import hashlib
 import os
 import random
@@ -39,7 +40,7 @@ def train(seed: int, out: Path | None, sweep: bool) -> str:
         runs = [dl.fit(model, dl.data.digits(), **options)]
     digest = hashlib.sha256()
     for run in runs:
-        final = run.final.replace(key=jax.random.key_data(run.final.key))
+        final = dataclasses.replace(run.final, key=jax.random.key_data(run.final.key))
         for leaf in jax.tree.leaves((run.params, run.state, final, dict(run.metrics))):
             digest.update(np.asarray(leaf).tobytes())
         digest.update(str(run.stopped).encode())
@@ -82,8 +83,8 @@ def stress(kills: int, seed: int, sweep: bool, folder: Path) -> dict[str, int]:
       sweep: whether to train sweeps.
       folder: where everything is written.
     """
-    moments, counts = random.Random(seed), dict.fromkeys(("kills", "in a save", "compared", "different", "failed"), 0)
-    number, longest = 0, 3.0
+    counts: dict[str, int] = dict.fromkeys(("kills", "in a save", "compared", "different", "failed"), 0)
+    moments, number, longest = random.Random(seed), 0, 3.0
     while counts["kills"] < kills or not counts["compared"]:
         out, alone, done = (folder / f"{name}-{number}" for name in ("run", "alone", "done"))
         began = time.monotonic()

@@ -157,7 +157,8 @@ def saves() -> None:
     """Progress, metrics and a checkpoint every epoch, against none of it: LeNet-5 on as many images as MNIST has."""
     generator = np.random.default_rng(0)
     x, y = generator.random((60_000, 28, 28, 1), np.float32), generator.integers(0, 10, 60_000).astype(np.int32)
-    model, options = dl.models.lenet5(10), {"epochs": 3, "batch_size": BATCH}
+    model = dl.models.lenet5(10)
+    options: dict[str, Any] = {"epochs": 3, "batch_size": BATCH}
     with tempfile.TemporaryDirectory() as folder:
 
         def watched() -> float:
