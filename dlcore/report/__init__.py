@@ -5,7 +5,7 @@ from dlcore.report._bands import bands, difference
 from dlcore.report._classes import confusion, confusion_matrix, gallery, worst
 from dlcore.report._curves import curves
 from dlcore.report._page import page
-from dlcore.report._statistics import Comparison, Interval, mean_interval, paired_bootstrap, summarise
+from dlcore.report._statistics import Comparison, Interval, mean_interval, paired_bootstrap
 from dlcore.report._table import table_csv, table_html, table_json, table_text
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "mean_interval",
     "page",
     "paired_bootstrap",
-    "summarise",
     "table_csv",
     "table_html",
     "table_json",

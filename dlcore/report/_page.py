@@ -23,7 +23,8 @@ SCRIPT = """
 for (const head of document.querySelectorAll('thead th')) head.onclick = () => {
   const body = head.closest('table').tBodies[0], at = head.cellIndex, up = head.dataset.up !== '1';
   head.dataset.up = up ? '1' : '';
-  const key = row => { const text = row.cells[at].textContent, n = Number(text); return text && !isNaN(n) ? n : text; };
+  const number = /^[-+]?[\\d.]+(e[-+]?\\d+)?( ± .*)?$/;
+  const key = row => { const text = row.cells[at].textContent; return number.test(text) ? parseFloat(text) : text; };
   const order = (a, b) => (key(a) > key(b)) - (key(a) < key(b));
   [...body.rows].sort((a, b) => up ? order(a, b) : order(b, a)).forEach(row => body.append(row));
 };

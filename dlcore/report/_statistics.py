@@ -57,29 +57,44 @@ class Comparison:
       difference: the mean over the pairs.
       low: end of the interval.
       high: end of the interval.
-      probability: in how many of the resamples b's mean is the larger one; ties count half.
+      larger: in which share of the resamples b's mean is the larger one; ties count half.
       pairs: how many pairs.
       dropped: pairs left out because one of the two is not finite.
       confidence: of the interval.
+      what: what the values are.
+      names: of a and b.
     """
 
     difference: float
     low: float
     high: float
-    probability: float
+    larger: float
     pairs: int
     dropped: int
     confidence: float
+    what: str = ""
+    names: tuple[str, str] = ("a", "b")
 
     def __repr__(self) -> str:
         dropped = f", {self.dropped} not finite left out" if self.dropped else ""
+        what = self.what and f"{self.what.replace('_', ' ')}: "
         return (
-            f"difference {self.difference:+.4g}, {self.confidence:.0%} interval {self.low:+.4g} to {self.high:+.4g}; "
-            f"the second is larger with probability {self.probability:.3g} ({self.pairs} pairs{dropped})"
+            f"{what}{self.names[1]} minus {self.names[0]}: {self.difference:+.4g}, {self.confidence:.0%} interval "
+            f"{self.low:+.4g} to {self.high:+.4g}; above 0 in {self.larger:.4g} of the resamples "
+            f"({self.pairs} pairs{dropped})"
         )
 
 
-def paired_bootstrap(a: Any, b: Any, *, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0) -> Comparison:
+def paired_bootstrap(
+    a: Any,
+    b: Any,
+    *,
+    resamples: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    what: str = "",
+    names: tuple[str, str] = ("a", "b"),
+) -> Comparison:
     """Compares paired values by drawing pairs anew, with replacement.
 
     Args:
@@ -88,6 +103,8 @@ def paired_bootstrap(a: Any, b: Any, *, resamples: int = 10_000, confidence: flo
       resamples: how often n pairs are drawn.
       confidence: of the interval between percentiles of the resampled means.
       seed: of the draws.
+      what: what the values are, for what is printed.
+      names: what a and b are called.
 
     Raises:
       ValueError: for arrays of different shapes, and for fewer than two pairs.
@@ -96,7 +113,7 @@ def paired_bootstrap(a: Any, b: Any, *, resamples: int = 10_000, confidence: flo
 
     Example:
       >>> paired_bootstrap([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
-      difference +1, 95% interval +1 to +1; the second is larger with probability 1 (3 pairs)
+      b minus a: +1, 95% interval +1 to +1; above 0 in 1 of the resamples (3 pairs)
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 1:
@@ -105,44 +122,15 @@ def paired_bootstrap(a: Any, b: Any, *, resamples: int = 10_000, confidence: flo
     differences = (b - a)[known]
     if len(differences) < 2:
         raise ValueError(f"paired_bootstrap: expected two or more pairs, found {len(differences)}; train more seeds")
-    generator = np.random.default_rng(seed)
-    means = np.array(
-        [differences[generator.integers(len(differences), size=len(differences))].mean() for _ in range(resamples)]
-    )
+    count = len(differences)
+    # How often each pair is drawn: a multinomial, so that all resamples are one product.
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    means = drawn @ differences / count
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     larger = float((means > 0).mean() + (means == 0).mean() / 2)
     dropped = int((~known).sum())
-    return Comparison(float(differences.mean()), float(low), float(high), larger, len(differences), dropped, confidence)
-
-
-def summarise(rows: Sequence[Mapping[str, Any]], by: Sequence[str], values: Sequence[str]) -> list[dict[str, Any]]:
-    """Groups rows that are equal in some columns, in the order of their first, and averages others.
-
-    Args:
-      rows: dicts by column.
-      by: the columns that make a group.
-      values: the columns to average.
-
-    Returns:
-      A dict a group: the columns of `by`, `count`, and an `Interval` for each of `values`.
-
-    Raises:
-      ValueError: for a column that is not there.
-
-    Example:
-      >>> summarise([{"rate": 0.1, "loss": 1.0}, {"rate": 0.1, "loss": 3.0}], ["rate"], ["loss"])[0]["loss"].mean
-      2.0
-    """
-    check_columns(rows, *by, *values)
-    groups: dict[Any, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(same(row[name]) for name in by), []).append(row)
-    return [
-        {name: own[0][name] for name in by}
-        | {"count": len(own)}
-        | {name: mean_interval([row[name] for row in own]) for name in values}
-        for own in groups.values()
-    ]
+    difference = float(differences.mean())
+    return Comparison(difference, float(low), float(high), larger, count, dropped, confidence, what, names)
 
 
 def check_columns(rows: Sequence[Mapping[str, Any]], *names: str) -> None:

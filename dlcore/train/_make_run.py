@@ -40,10 +40,13 @@ def make_run(model: Any, data: Any, *, remat: int | None = None, **options: Any)
 
     The gradient of whatever was computed from the result, with respect to hyperparameters, to a model's arguments or to
     the data, goes back through every step, and keeps what each of them needs for that. With `remat` it keeps the state
-    after every so many steps and computes the rest again: memory is least where that is the square root of the number
-    of steps, and time grows by about a third. (The slope of a square root at 0 is infinite: where a gradient is exactly
-    0, as for dead units and blank pixels, the hypergradient through `adam` and `rmsprop` is not a number. Give
-    `lambda hp: optax.adam(hp["learning_rate"], eps_root=1e-8)`.)
+    after every so many steps and computes the rest again, at the price of at most one more pass forward: memory is
+    least where `remat` is near the square root of the number of steps.
+
+    Two things make such a gradient NaN in reverse mode. Where a gradient within the run is exactly 0, as for dead units
+    and blank pixels, the root in `adam` and `adamw` has no slope: `lambda hp: optax.adam(hp["learning_rate"],
+    eps_root=1e-8)` gives it one. (`rmsprop` has its epsilon inside the root.) And a run with a non-finite step ends
+    there; forward mode (`jax.jvp`) still has the slope of what came before it.
 
     Args:
       model: as in `fit`.

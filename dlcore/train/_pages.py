@@ -24,11 +24,11 @@ def run_sections(run: Any) -> list[tuple[str, Any]]:
 
 def page_of(sweep: Any) -> str:
     """Returns the report of a sweep: points, curves, axes, lanes, and the best run."""
-    sections: list[tuple[str, Any]] = [("Points", sweep.ranked()), ("Learning curves", sweep.plot())]
+    sections: list[tuple[str, Any]] = [("Points", sweep.table.ranked), ("Learning curves", sweep.plot())]
     sections += [(f"By {name.replace('_', ' ')}", sweep.plot_axis(name)) for name in sweep.axes]
     if len(sweep.axes) > 1:
         sections.append(("Map", sweep.plot_map()))
-    sections.append(("Lanes", sweep.plain_rows()))
+    sections.append(("Lanes", sweep.table.plain_rows))
     try:
         sections += run_sections(sweep.best())
     except ValueError:  # nothing came to a finite value
