@@ -80,7 +80,7 @@ class Comparison:
         what = self.what and f"{self.what.replace('_', ' ')}: "
         return (
             f"{what}{self.names[1]} minus {self.names[0]}: {self.difference:+.4g}, {self.confidence:.0%} interval "
-            f"{self.low:+.4g} to {self.high:+.4g}; above 0 in {self.larger:.4g} of the resamples "
+            f"{self.low:+.4g} to {self.high:+.4g}; above 0 in {100 * self.larger:.4g}% of the resamples "
             f"({self.pairs} pairs{dropped})"
         )
 
@@ -113,7 +113,7 @@ def paired_bootstrap(
 
     Example:
       >>> paired_bootstrap([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
-      b minus a: +1, 95% interval +1 to +1; above 0 in 1 of the resamples (3 pairs)
+      b minus a: +1, 95% interval +1 to +1; above 0 in 100% of the resamples (3 pairs)
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 1:

@@ -61,7 +61,7 @@ def test_pairs_that_are_not_finite_are_left_out_and_counted():
 
 def test_a_comparison_says_what_it_compares():
     said = repr(paired_bootstrap([1.0, 2.0], [2.0, 3.0], what="test_accuracy", names=("width 32", "width 64")))
-    assert said.startswith("test accuracy: width 64 minus width 32: +1, 95% interval +1 to +1; above 0 in 1 of")
+    assert said.startswith("test accuracy: width 64 minus width 32: +1, 95% interval +1 to +1; above 0 in 100% of")
 
 
 def test_the_same_seed_gives_the_same_interval():
