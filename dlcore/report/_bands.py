@@ -28,8 +28,10 @@ def bands(groups: Mapping[str, tuple[Any, Any]], *, ylabel: str, title: str = ""
       >>> len(figure.axes[0].get_lines())
       1
     """
-    many = len(groups) > 6
-    figure = new_figure(figsize=(8.5 if many else 6.5, 4))
+    shown = {name: name if len(name) <= 80 else f"{name[:79]}…" for name in groups}
+    many, columns, longest = len(groups) > 6, 1 + len(groups) // 21, max(map(len, shown.values()), default=0)
+    beside = columns * (0.6 + 0.075 * longest) if many else 0  # inches that the names need in a legend of its own
+    figure = new_figure(figsize=(6.5 + beside, 4))
     axes, least = figure.subplots(), np.inf
     for color, (name, (steps, rows)) in zip(colors(len(groups)), groups.items(), strict=True):
         steps, rows = np.asarray(steps), np.atleast_2d(np.asarray(rows, float))
@@ -39,7 +41,12 @@ def bands(groups: Mapping[str, tuple[Any, Any]], *, ylabel: str, title: str = ""
             continue
         least = min(least, float(np.nanmin(mean)))
         axes.plot(
-            steps[known], mean[known], color=color, label=name, linewidth=1.6, marker="." if known.sum() < 40 else ""
+            steps[known],
+            mean[known],
+            color=color,
+            label=shown[name],
+            linewidth=1.6,
+            marker="." if known.sum() < 40 else "",
         )
         sure = known & np.isfinite(half)
         if sure.any():
@@ -53,7 +60,7 @@ def bands(groups: Mapping[str, tuple[Any, Any]], *, ylabel: str, title: str = ""
     axes.set(xlabel="step", ylabel=ylabel)
     plain_axes(axes)
     outside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if many else {}
-    axes.legend(frameon=False, fontsize="small", ncols=1 + len(groups) // 21, **outside)
+    axes.legend(frameon=False, fontsize="small", ncols=columns, **outside)
     if title:
         figure.suptitle(title, fontsize="medium")
     return figure

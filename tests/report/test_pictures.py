@@ -46,6 +46,15 @@ def test_thirty_groups_can_be_drawn():
     assert saved(report.bands({str(i): ([1, 2], [[1.0, i + 1.0]]) for i in range(30)}, ylabel="loss"))
 
 
+@pytest.mark.parametrize("count", [3, 16, 50])
+def test_long_names_leave_room_for_the_curves(count):
+    groups = {f"{i} " + "long " * 20: ([1, 2], [[1.0, 0.5]]) for i in range(count)}
+    figure = report.bands(groups, ylabel="loss")
+    saved(figure)  # where nothing is left, matplotlib warns, and warnings are errors here
+    inches = figure.axes[0].get_window_extent().width / figure.dpi
+    assert inches > 2.5
+
+
 def test_a_difference_is_b_minus_a():
     a, b = np.ones((4, 3)), np.ones((4, 3)) + np.arange(4)[:, None]
     upper, lower = report.difference([1, 2, 3], a, b, names=("before", "after"), at=2).axes
