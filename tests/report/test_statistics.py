@@ -13,7 +13,7 @@ def test_an_interval_is_student_s(count, confidence):
     values = np.random.default_rng(count).normal(3, 2, count)
     low, high = stats.t.interval(confidence, count - 1, values.mean(), stats.sem(values))
     found = mean_interval(values, confidence)
-    np.testing.assert_allclose(found, (values.mean(), low, high, count), rtol=1e-12)
+    np.testing.assert_allclose(np.array(found), (values.mean(), low, high, count), rtol=1e-12)
 
 
 def test_an_interval_holds_the_true_mean_as_often_as_it_says():
