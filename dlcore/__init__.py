@@ -26,6 +26,7 @@ from dlcore import (
 from dlcore._version import __version__
 from dlcore.compose import compose
 from dlcore.core import Layer, layer
+from dlcore.debugging import debug
 from dlcore.errors import CheckpointError, DataError, DlcoreError
 from dlcore.inspect import summary, tap
 from dlcore.layers import conv, dense, dropout, from_flax, parallel, relu, repeat, residual, serial
@@ -57,6 +58,7 @@ __all__ = [
     "compose",
     "conv",
     "data",
+    "debug",
     "dense",
     "dropout",
     "errors",

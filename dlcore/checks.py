@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dlcore.debugging import within
 from dlcore.errors import suggest
 
 
@@ -15,7 +16,7 @@ from dlcore.errors import suggest
 def scope(name: str) -> Iterator[None]:
     """Names what is traced inside, for profiles, and notes the layer path on an exception that leaves."""
     try:
-        with jax.named_scope(name):
+        with jax.named_scope(name), within(name):
             yield
     except Exception as error:
         notes = error.__dict__.setdefault("__notes__", [])

@@ -17,6 +17,7 @@ from jax.interpreters import partial_eval
 
 from dlcore.checks import check_names, say_shapes, scope, shapes_of
 from dlcore.core import Layer, Plan, as_layer, layer
+from dlcore.debugging import watch
 from dlcore.errors import suggest
 
 
@@ -149,6 +150,7 @@ def compose(forward: Callable[..., Any], /, **children: Layer | Callable[..., An
                 if here != get_opaque_trace_state():
                     _check_inner_call(child, arguments, keywords)
                 y, after = child.apply(*arguments, **keywords)
+                watch(xs, arguments[0], y)
             if after:
                 state[name] = after
             return y if tap is None else tap.at(name, index).record(y)

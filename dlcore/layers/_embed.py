@@ -9,6 +9,7 @@ from jax.core import Tracer
 
 from dlcore.checks import expect_params, expect_positive
 from dlcore.core import layer
+from dlcore.debugging import require
 from dlcore.initializers import Initializer, normal
 
 
@@ -54,6 +55,8 @@ def embed(vocabulary: int, features: int, *, embedding_init: Initializer = norma
             low, high = int(ids.min()), int(ids.max())
             if low < 0 or high >= vocabulary:
                 raise ValueError(f"embed({vocabulary}): expected ids in [0, {vocabulary}), found {low} to {high}")
+        message = f"embed({vocabulary}): expected ids in [0, {vocabulary}); those outside give NaN"
+        require(lambda: (x >= 0) & (x < vocabulary), message)
         # A small type could not hold `vocabulary`.
         x = x.astype(jax.dtypes.canonicalize_dtype(np.promote_types(x.dtype, np.int32)))
         # Negative ids would count from the end: send them past it, where the lookup gives NaN.
