@@ -40,8 +40,11 @@ _ROW = _normal(2, 4, 3)
 _IMAGE = _normal(2, 4, 4, 3)
 _MASK = jnp.arange(4) < jnp.array([[4], [2]])
 
+_ACTIVATIONS = sorted(set(activations.__all__) - {"maxout", "prelu"})
+
 # Factory -> its layer in a tiny configuration, and the inputs.
 _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
+    **{name: (getattr(layers, name), (_normal(2, 3, 4),)) for name in _ACTIVATIONS},
     "avg_pool": (lambda: layers.avg_pool(2), (_IMAGE,)),
     "batch_norm": (lambda: layers.batch_norm(), (_ROW,)),
     "bidirectional": (lambda: layers.bidirectional(rnn_cell(3)), (_ROW, _MASK)),
@@ -50,36 +53,29 @@ _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
     "conv": (lambda: layers.conv(4, 3, strides=2), (_IMAGE,)),
     "dense": (lambda: dense(3), (_ROW,)),
     "dropout": (lambda: dropout(0.5), (_ROW,)),
-    "elu": (lambda: layers.elu(), (_ROW,)),
     "embed": (lambda: layers.embed(5, 3), (jnp.array([[0, 4, 2, 1]]),)),
     "flatten": (lambda: layers.flatten(), (_ROW,)),
     "from_flax": (_from_flax, (_ROW,)),
     "frozen": (lambda: layers.frozen(serial(_block(), layers.batch_norm())), (_ROW,)),
-    "gelu": (lambda: layers.gelu(), (_ROW,)),
+    "gated_dense": (lambda: layers.gated_dense(3), (_ROW,)),
     "global_avg_pool": (lambda: layers.global_avg_pool(), (_IMAGE,)),
     "lambda_layer": (lambda: layers.lambda_layer(activations.tanh), (_ROW,)),
     "layer_norm": (lambda: layer_norm(), (_ROW,)),
-    "leaky_relu": (lambda: layers.leaky_relu(), (_ROW,)),
     "lenet5": (lambda: models.lenet5(classes=3), (_normal(1, 12, 12, 1),)),
     "linear": (lambda: models.linear(), (_ROW,)),
-    "log_softmax": (lambda: layers.log_softmax(), (_ROW,)),
     "max_pool": (lambda: layers.max_pool(2), (_IMAGE,)),
+    "maxout": (lambda: layers.maxout(3, 2), (_ROW,)),
     "mlp": (lambda: models.mlp((4,), classes=3, dropout=0.5), (_ROW,)),
     "parallel": (lambda: layers.parallel(dense(3), dropout(0.5), layers.relu()), (_ROW,)),
     "recurrent": (lambda: layers.recurrent(rnn_cell(3), return_carry=True), (_ROW, _MASK, _normal(2, 3))),
-    "relu": (lambda: layers.relu(), (_ROW,)),
     "remat": (lambda: layers.remat(_block()), (_ROW,)),
     "repeat": (lambda: layers.repeat(3, serial(dense(3), layer_norm(), dropout(0.5))), (_ROW,)),
     "residual": (lambda: layers.residual(_block(), shortcut=dense(3)), (_ROW,)),
     "resize": (lambda: layers.resize((3, 5)), (_IMAGE,)),
+    "prelu": (lambda: layers.prelu(), (_ROW,)),
     "rnn_cell": (lambda: rnn_cell(3), (_normal(2, 3), _normal(2, 3))),
     "serial": (lambda: serial(_block(), layers.batch_norm(), head=dropout(0.5)), (_ROW,)),
-    "sigmoid": (lambda: layers.sigmoid(), (_ROW,)),
-    "silu": (lambda: layers.silu(), (_ROW,)),
-    "softmax": (lambda: layers.softmax(), (_ROW,)),
     "softmax_regression": (lambda: models.softmax_regression(3), (_ROW,)),
-    "softplus": (lambda: layers.softplus(), (_ROW,)),
-    "tanh": (lambda: layers.tanh(), (_ROW,)),
 }
 
 # No dtype may change by promotion, except inside what is not ours.
