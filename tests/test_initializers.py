@@ -24,6 +24,10 @@ PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "glorot_uniform": (initializers.glorot_uniform(), jax.nn.initializers.glorot_uniform()),
     "he_normal": (initializers.he_normal(), jax.nn.initializers.he_normal()),
     "he_uniform": (initializers.he_uniform(), jax.nn.initializers.he_uniform()),
+    "variance_scaling": (
+        initializers.variance_scaling(1.5, "fan_out", "uniform"),
+        jax.nn.initializers.variance_scaling(1.5, "fan_out", "uniform"),
+    ),
     "zeros": (initializers.zeros, jax.nn.initializers.zeros),
     "ones": (initializers.ones, jax.nn.initializers.ones),
 }
@@ -31,7 +35,8 @@ DRAWING = sorted(set(PAIRS) - {"zeros", "ones", "constant"})
 
 
 def test_every_initializer_is_compared_with_jaxs():
-    assert sorted(PAIRS) == sorted(initializers.__all__)
+    others = {"Initializer", "orthogonal", "delta_orthogonal", "identity"}  # held to their definitions below
+    assert {*PAIRS} | others == {*initializers.__all__}
 
 
 @pytest.mark.parametrize(
@@ -97,3 +102,65 @@ def test_a_fan_needs_two_axes():
 @pytest.mark.parametrize("name", PAIRS)
 def test_an_array_without_elements_is_fine(name: str):
     assert PAIRS[name][0](KEY, (0, 3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (3, 2, 4), (1, 6)])
+def test_an_orthogonal_matrix_has_orthonormal_rows_or_columns(shape):
+    w = np.asarray(initializers.orthogonal(2.0)(KEY, shape)).reshape(-1, shape[-1])
+    square = w @ w.T if w.shape[0] < w.shape[1] else w.T @ w
+    np.testing.assert_allclose(square, 4 * np.eye(min(w.shape)), atol=2e-6)
+
+
+def test_orthogonal_matrices_are_drawn_evenly():
+    # Evenly drawn rotations and reflections of the plane have every angle equally often, and a mean of zero.
+    draws = jax.vmap(lambda key: initializers.orthogonal()(key, (2, 2)))(jax.random.split(KEY, 4000))
+    angles = np.arctan2(draws[:, 1, 0], draws[:, 0, 0])
+    stats = pytest.importorskip("scipy.stats")
+    assert stats.kstest(angles, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-3
+    signs = np.linalg.det(draws)
+    assert abs(np.mean(signs > 0) - 0.5) < 4 * 0.5 / np.sqrt(4000)  # four standard errors
+
+
+@pytest.mark.parametrize("window", [(3,), (3, 5), (1, 1)])
+def test_a_delta_orthogonal_convolution_keeps_lengths(window):
+    ops = pytest.importorskip("dlcore.ops")
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, *[7] * len(window), 3)), jnp.float32)
+    kernel = initializers.delta_orthogonal()(KEY, (*window, 3, 4))
+    y = ops.conv(x, kernel)
+    np.testing.assert_allclose(jnp.linalg.norm(y, axis=-1), jnp.linalg.norm(x, axis=-1), rtol=1e-5)
+
+
+def test_an_identity_kernel_leaves_what_comes_in():
+    ops = pytest.importorskip("dlcore.ops")
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 4, 3)), jnp.float32)
+    np.testing.assert_array_equal(ops.conv(x, initializers.identity()(None, (3, 3, 3, 3))), x)
+    np.testing.assert_array_equal(initializers.identity(0.5)(None, (3, 2)), 0.5 * np.eye(3, 2, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: initializers.orthogonal()(KEY, (3,)),
+            "orthogonal: expected a shape of two or more axes",
+        ),
+        (lambda: initializers.identity()(KEY, (3,)), "identity: expected a shape"),
+        (lambda: initializers.delta_orthogonal()(KEY, (2, 3, 4)), "expected odd windows, which have a middle, found 2"),
+        (lambda: initializers.delta_orthogonal()(KEY, (3, 4, 3)), "expected no more inputs than outputs, found 4 > 3"),
+        (
+            lambda: initializers.variance_scaling(1.0, "fan"),
+            "mode: expected .*, found .fan.",
+        ),
+        (lambda: initializers.variance_scaling(1.0, "fan_in", "gamma"), "distribution: expected 'normal' or 'uniform'"),
+        (lambda: initializers.variance_scaling(-1.0), "scale: expected a positive number, found -1.0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_traced_scale_gives_what_the_number_gives():
+    make = lambda scale: initializers.variance_scaling(scale)(KEY, (20, 10))
+    np.testing.assert_allclose(jax.jit(make)(2.0), make(2.0), rtol=1e-6)
+    assert jax.jacfwd(make)(2.0).shape == (20, 10)
