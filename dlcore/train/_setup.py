@@ -14,6 +14,7 @@ from dlcore.checks import shapes_of
 from dlcore.core import Layer
 from dlcore.errors import suggest, suggest_arguments
 from dlcore.optim import adam
+from dlcore.recipe import recipe_of
 from dlcore.train._hparams import (
     Recorder,
     as_arrays,
@@ -83,7 +84,7 @@ def prepare(
         classification = _is_classification(inputs)
         loss = loss or (losses.cross_entropy if classification else losses.mse)
         if metrics is None:
-            metrics = (measures.accuracy,) if classification and loss is losses.cross_entropy else ()
+            metrics = (measures.accuracy,) if classification and _is_cross_entropy(loss) else ()
         objective = supervised(model, loss, _fixed(metrics))
     has_x = isinstance(inputs.batch, Mapping) and "x" in inputs.batch
     shapes = Shapes.of((inputs.batch["x"] if has_x else inputs.batch,))  # a batch without "x" goes to the model whole
@@ -134,6 +135,13 @@ def _is_classification(inputs: Inputs) -> bool:
     if targets is None:
         raise ValueError("data: batches have no 'y', so there is no loss to choose: give `objective` or `step`")
     return jnp.issubdtype(targets.dtype, jnp.integer)
+
+
+def _is_cross_entropy(loss: Any) -> bool:
+    made = recipe_of(loss)
+    return loss is losses.cross_entropy or (
+        made is not None and made.bound.arguments.get("loss") is losses.cross_entropy
+    )
 
 
 def _fixed(metrics: Any) -> Any:
