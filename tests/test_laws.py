@@ -45,6 +45,16 @@ _ACTIVATIONS = sorted(set(activations.__all__) - {"maxout", "prelu"})
 # Factory -> its layer in a tiny configuration, and the inputs.
 _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
     **{name: (getattr(layers, name), (_normal(2, 3, 4),)) for name in _ACTIVATIONS},
+    "adain": (lambda: layers.adain(), (_IMAGE, _normal(2, 3, 3, 3))),
+    "adalin": (lambda: layers.adalin(), (_IMAGE, _normal(2, 3), _normal(2, 3))),
+    "drop_path": (lambda: layers.drop_path(0.5), (_ROW,)),
+    "gaussian_noise": (lambda: layers.gaussian_noise(0.5), (_ROW,)),
+    "group_norm": (lambda: layers.group_norm(3), (_IMAGE,)),
+    "instance_norm": (lambda: layers.instance_norm(), (_IMAGE,)),
+    "rms_norm": (lambda: layers.rms_norm(), (_ROW,)),
+    "spatial_dropout": (lambda: layers.spatial_dropout(0.5), (_ROW,)),
+    "spectral_norm": (lambda: layers.spectral_norm(serial(dense(4), layers.batch_norm())), (_ROW,)),
+    "weight_norm": (lambda: layers.weight_norm(serial(layers.conv(4, 3), dropout(0.5))), (_IMAGE,)),
     "avg_pool": (lambda: layers.avg_pool(2), (_IMAGE,)),
     "batch_norm": (lambda: layers.batch_norm(), (_ROW,)),
     "bidirectional": (lambda: layers.bidirectional(rnn_cell(3)), (_ROW, _MASK)),

@@ -31,19 +31,25 @@ from dlcore.layers._activation import (
     swish,
     tanh,
 )
+from dlcore.layers._adaptive_norm import adain, adalin
 from dlcore.layers._combine import parallel, residual, serial
 from dlcore.layers._conv import conv
 from dlcore.layers._dense import dense
 from dlcore.layers._dropout import dropout
 from dlcore.layers._embed import embed
+from dlcore.layers._feature_norms import group_norm, instance_norm, rms_norm
 from dlcore.layers._flax import from_flax
 from dlcore.layers._gated import gated_dense, maxout, prelu
+from dlcore.layers._noise import drop_path, gaussian_noise, spatial_dropout
 from dlcore.layers._norm import batch_norm, layer_norm
 from dlcore.layers._pool import avg_pool, flatten, global_avg_pool, max_pool, resize
 from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell
+from dlcore.layers._weight_norm import spectral_norm, weight_norm
 from dlcore.layers._wrap import cast, frozen, remat, repeat
 
 __all__ = [
+    "adain",
+    "adalin",
     "avg_pool",
     "batch_norm",
     "bidirectional",
@@ -52,6 +58,7 @@ __all__ = [
     "compose",
     "conv",
     "dense",
+    "drop_path",
     "dropout",
     "elu",
     "embed",
@@ -59,14 +66,17 @@ __all__ = [
     "from_flax",
     "frozen",
     "gated_dense",
+    "gaussian_noise",
     "geglu",
     "gelu",
     "global_avg_pool",
     "glu",
+    "group_norm",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
     "identity",
+    "instance_norm",
     "lambda_layer",
     "layer",
     "layer_norm",
@@ -87,6 +97,7 @@ __all__ = [
     "repeat",
     "residual",
     "resize",
+    "rms_norm",
     "rnn_cell",
     "selu",
     "serial",
@@ -95,8 +106,11 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "spatial_dropout",
+    "spectral_norm",
     "step",
     "swiglu",
     "swish",
     "tanh",
+    "weight_norm",
 ]

@@ -48,11 +48,11 @@ def batch_norm(
         expect_floating(x, "batch_norm")
         dtype = np.promote_types(x.dtype, np.float32)
         zeros, ones = jnp.zeros(x.shape[-1:], dtype), jnp.ones(x.shape[-1:], dtype)
-        return _affine(zeros, ones, use_scale, use_offset), {"mean": zeros, "var": ones}
+        return affine(x, use_scale, use_offset), {"mean": zeros, "var": ones}
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = expect_floating(x, "batch_norm")
-        expect_params(params, **_affine(x.shape[-1:], x.shape[-1:], use_scale, use_offset))
+        expect_params(params, **affine_shapes(x, use_scale, use_offset))
         expect_params(state, "state", mean=x.shape[-1:], var=x.shape[-1:])
         mean, var = state["mean"], state["var"]
         if train:
@@ -62,10 +62,10 @@ def batch_norm(
                     f"batch norm in training needs two or more values per channel, found x {x.shape}: the output would "
                     "be zero whatever the input. Use a larger batch, layer_norm, or train=False"
                 )
-            mean, var = _moments(x, axes)
+            mean, var = moments(x, axes)
             keep = lambda old, new: momentum * old + (1 - momentum) * new.astype(old.dtype)
             state = {"mean": keep(state["mean"], mean), "var": keep(state["var"], var)}
-        return _normalise(x, mean, var, epsilon, params), state
+        return normalise(x, mean, var, epsilon, params), state
 
     return init, apply
 
@@ -94,28 +94,38 @@ def layer_norm(*, epsilon: float = 1e-6, use_scale: bool = True, use_offset: boo
 
     def init(key: Any, x: Any) -> tuple[dict, dict]:
         expect_floating(x, "layer_norm")
-        dtype = np.promote_types(x.dtype, np.float32)
-        return _affine(jnp.zeros(x.shape[-1:], dtype), jnp.ones(x.shape[-1:], dtype), use_scale, use_offset), {}
+        return affine(x, use_scale, use_offset), {}
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = expect_floating(x, "layer_norm")
-        expect_params(params, **_affine(x.shape[-1:], x.shape[-1:], use_scale, use_offset))
-        return _normalise(x, *_moments(x, (-1,), keepdims=True), epsilon, params), state
+        expect_params(params, **affine_shapes(x, use_scale, use_offset))
+        return normalise(x, *moments(x, (-1,), keepdims=True), epsilon, params), state
 
     return init, apply
 
 
-def _affine(offset: Any, scale: Any, use_scale: bool, use_offset: bool) -> dict[str, Any]:
-    return ({"scale": scale} if use_scale else {}) | ({"offset": offset} if use_offset else {})
+def affine(x: Any, use_scale: bool, use_offset: bool) -> dict[str, jax.Array]:
+    """Returns the parameters of a norm of x, as they start: a scale of one, an offset of zero."""
+    dtype = np.promote_types(x.dtype, np.float32)
+    scale = {"scale": jnp.ones(x.shape[-1:], dtype)} if use_scale else {}
+    return scale | ({"offset": jnp.zeros(x.shape[-1:], dtype)} if use_offset else {})
 
 
-def _moments(x: jax.Array, axes: tuple[int, ...], keepdims: bool = False) -> tuple[jax.Array, jax.Array]:
+def affine_shapes(x: Any, use_scale: bool, use_offset: bool) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of these parameters by name."""
+    wanted = (("scale", use_scale), ("offset", use_offset))
+    return {name: tuple(x.shape[-1:]) for name, is_used in wanted if is_used}
+
+
+def moments(x: jax.Array, axes: tuple[int, ...], keepdims: bool = False) -> tuple[jax.Array, jax.Array]:
+    """Returns mean and (biased) variance over some axes, in float32 or wider."""
     x = x.astype(np.promote_types(x.dtype, np.float32))
     # Two passes: E[x^2] - E[x]^2 cancels where the mean is large.
     return x.mean(axes, keepdims=keepdims), x.var(axes, keepdims=keepdims)
 
 
-def _normalise(x: jax.Array, mean: jax.Array, var: jax.Array, epsilon: float, params: Any) -> jax.Array:
+def normalise(x: jax.Array, mean: jax.Array, var: jax.Array, epsilon: float, params: Any) -> jax.Array:
+    """Returns `(x - mean) / sqrt(var + epsilon) * scale + offset` in the type of x."""
     factor = jax.lax.rsqrt(var + epsilon)
     if "scale" in params:
         factor = factor * params["scale"].astype(factor.dtype)
