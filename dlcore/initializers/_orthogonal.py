@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dlcore.initializers._draw import Initializer, scaled
 from dlcore.recipe import recipe
@@ -36,7 +37,7 @@ def orthogonal(scale: float = 1.0) -> Initializer:
             raise ValueError(f"orthogonal: expected a shape of two or more axes, found {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
-        q, r = jnp.linalg.qr(scaled(jax.random.normal, key, tall, jnp.promote_types(dtype, jnp.float32), 1.0))
+        q, r = jnp.linalg.qr(scaled(jax.random.normal, key, tall, np.promote_types(dtype, jnp.float32), 1.0))
         q = q * jnp.where(jnp.diagonal(r) < 0, -1, 1)
         return (jnp.asarray(scale, q.dtype) * (q.T if rows < columns else q).reshape(shape)).astype(dtype)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from dlcore.checks import expect_floating, expect_params
 from dlcore.core import layer
@@ -88,14 +89,14 @@ def adalin(*, epsilon: float = 1e-5, initial: float = 0.9) -> Any:
 
     def init(key: Any, x: Any, gamma: Any, beta: Any) -> tuple[dict, dict]:
         x = check(x, gamma, beta)
-        return {"rho": jnp.full(x.shape[-1:], initial, jnp.promote_types(x.dtype, jnp.float32))}, {}
+        return {"rho": jnp.full(x.shape[-1:], initial, np.promote_types(x.dtype, jnp.float32))}, {}
 
     def apply(
         params: Any, state: Any, x: Any, gamma: Any, beta: Any, *, key: Any = None, train: bool = False
     ) -> tuple[Any, Any]:
         x = check(x, gamma, beta)
         expect_params(params, rho=x.shape[-1:])
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(np.promote_types(x.dtype, jnp.float32))
         rho = jnp.clip(params["rho"], 0, 1).astype(wide.dtype)
         instance, whole = (
             normalise(wide, *moments(wide, tuple(range(1, last)), keepdims=True), epsilon, {})
