@@ -29,7 +29,11 @@ def split_optimizer(optimizer: Any) -> tuple[Any, dict[str, float]]:
     made = recipe_of(optimizer) if isinstance(optimizer, Optimizer) else None
     if made is None:
         return optimizer, {}
-    numbers = {k: float(v) for k, v in made.bound.arguments.items() if type(v) in (int, float)}
+    # A whole number is structure (how many steps are gathered), unless it was meant as a rate: `sgd(1)`.
+    is_number = lambda name, value: type(value) is float or (type(value) is int and name == "learning_rate")
+    numbers = {name: float(value) for name, value in made.bound.arguments.items() if is_number(name, value)}
+    if not numbers:
+        return optimizer, {}
     fixed = {k: v for k, v in made.bound.arguments.items() if k not in numbers}
     return from_hparams(made.factory, fixed, tuple(numbers)), numbers
 

@@ -44,9 +44,9 @@ def make_run(model: Any, data: Any, *, remat: int | None = None, **options: Any)
     least where `remat` is near the square root of the number of steps.
 
     Two things make such a gradient NaN in reverse mode. Where a gradient within the run is exactly 0, as for dead units
-    and blank pixels, the root in `adam` and `adamw` has no slope: `lambda hp: optax.adam(hp["learning_rate"],
-    eps_root=1e-8)` gives it one. (`rmsprop` has its epsilon inside the root.) And a run with a non-finite step ends
-    there; forward mode (`jax.jvp`) still has the slope of what came before it.
+    and blank pixels, the root in `adam` and `adamw` has no slope: `adam(eps_root=1e-8)` gives it one. (`rmsprop` has
+    its epsilon inside the root.) And a run with a non-finite step ends there; forward mode (`jax.jvp`) still has the
+    slope of what came before it.
 
     Args:
       model: as in `fit`.

@@ -74,8 +74,10 @@ def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
             loss, (state, pairs) = evaluate(params, carry.state, batch, key=key, train=True, hparams=carry.hparams)
             return ratio(loss), (state, pairs)
 
-        (_, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
-        change, opt_state = transform.update(gradient, carry.opt_state, carry.params)
+        (loss, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
+        # The loss goes along for the few that look at it, such as `optim.plateau`.
+        update = optax.with_extra_args_support(transform).update
+        change, opt_state = update(gradient, carry.opt_state, carry.params, value=loss)
         params = optax.apply_updates(carry.params, change)
         after = dataclasses.replace(carry, step=carry.step + 1, params=params, state=state, opt_state=opt_state)
         return after, pairs | {"gradient": gradient}
