@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 
 
 def exponential_average(values: Any, decay: float = 0.9, *, debias: bool = True) -> jax.Array:
@@ -30,7 +31,7 @@ def exponential_average(values: Any, decay: float = 0.9, *, debias: bool = True)
       >>> exponential_average(jnp.ones(3), 0.5).tolist(), exponential_average(jnp.ones(3), 0.5, debias=False).tolist()
       ([1.0, 1.0, 1.0], [0.5, 0.75, 0.875])
     """
-    if not isinstance(decay, jax.core.Tracer) and not 0 <= decay < 1:
+    if not isinstance(decay, Tracer) and not 0 <= decay < 1:
         raise ValueError(f"decay: expected a number in [0, 1), the share that is kept, found {decay}")
     values = jnp.asarray(values, jnp.result_type(values, jnp.float32) if not _is_floating(values) else None)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 
 
 class KMeans(NamedTuple):
@@ -57,7 +58,7 @@ def kmeans(x: Any, clusters: int, *, key: Any = 0, starts: int = 10, max_steps: 
         raise ValueError(f"expected x (N, features) and 1 to N clusters, found {x.shape} and {clusters}")
     if starts < 1 or max_steps < 1:
         raise ValueError(f"expected positive starts and max_steps, found {starts} and {max_steps}")
-    if not isinstance(x, jax.core.Tracer) and not bool(jnp.isfinite(x).all()):
+    if not isinstance(x, Tracer) and not bool(jnp.isfinite(x).all()):
         raise ValueError("x: expected finite numbers, found NaN or infinity; leave those rows out")
     keys = jax.random.split(jax.random.key(key) if isinstance(key, int) else key, starts)
     return _best(x, keys, clusters, max_steps)

@@ -63,6 +63,7 @@ def top_k(k: int = 5) -> Any:
         among = (jax.lax.top_k(predictions, k)[1] == targets[..., None]).any(-1)
         return (among & known).astype(jnp.float32)
 
+    found.__name__ = f"top_{k}"  # what `fit` calls it
     return found
 
 

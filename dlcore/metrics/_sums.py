@@ -12,7 +12,7 @@ from flax import struct
 class Mean:
     """A weighted mean in the making: `total / weight`.
 
-    Build one of a batch with `Mean.of`, add them with `+`, and ask for the `value()`. The sum of nothing is `Mean.zero()`.
+    Build one of a batch with `Mean.of`, add them with `+`, and ask for the `value()`. `Mean.zero()` is that of nothing.
 
     Attributes:
       total: the sum of the values.

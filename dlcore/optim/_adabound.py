@@ -58,12 +58,12 @@ def adabound(
         zeros = jax.tree.map(jnp.zeros_like, params)
         return AdaBoundState(jnp.int32(0), zeros, jax.tree.map(jnp.copy, zeros))
 
-    def update(gradient: Any, state: AdaBoundState, params: Any = None) -> tuple[Any, AdaBoundState]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, AdaBoundState]:
         rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
         share = rate / learning_rate(0) if callable(learning_rate) else 1.0
         count = state.count + 1
-        mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, gradient)
-        square = jax.tree.map(lambda n, g: b2 * n + (1 - b2) * jnp.square(g), state.square, gradient)
+        mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, updates)
+        square = jax.tree.map(lambda n, g: b2 * n + (1 - b2) * jnp.square(g), state.square, updates)
 
         def step(m: jax.Array, n: jax.Array) -> jax.Array:
             t = count.astype(m.dtype)

@@ -132,8 +132,8 @@ def lookahead(inner: Any, every: int = 5, slow_rate: float = 0.5) -> Any:
     expect_positive(every=every)
     check_least("slow_rate", slow_rate)
 
-    def update(gradient: Any, state: Averaged, params: Any = None, **extra: Any) -> tuple[Any, Averaged]:
-        step, after = optax.with_extra_args_support(inner).update(gradient, state.inner, params, **extra)
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Averaged]:
+        step, after = optax.with_extra_args_support(inner).update(updates, state.inner, params, **extra)
         count = state.count + 1
         is_back = count % every == 0
         slow = jax.tree.map(
@@ -189,9 +189,11 @@ def plateau(inner: Any, factor: float = 0.1, patience: int = 10, *, window: int 
         zero = jnp.float32(0)
         return Plateau(inner.init(params), jnp.float32(1), jnp.float32(jnp.inf), jnp.int32(0), zero, jnp.int32(0))
 
-    def update(gradient: Any, state: Plateau, params: Any = None, *, value: Any, **extra: Any) -> tuple[Any, Plateau]:
-        step, after = inner.update(gradient, state.inner, params, **extra)
-        total, count = state.total + value, state.count + 1
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Plateau]:
+        if "value" not in extra:
+            raise ValueError("plateau needs the loss: update(gradient, state, params, value=loss), as `fit` calls it")
+        step, after = inner.update(updates, state.inner, params, **extra)
+        total, count = state.total + extra["value"], state.count + 1
         is_full = count == window
         mean = total / window
         is_better = is_full & (mean < state.best * (1 - tolerance))
@@ -207,8 +209,8 @@ def plateau(inner: Any, factor: float = 0.1, patience: int = 10, *, window: int 
 
 
 def _averaging(inner: Any, share: Any) -> optax.GradientTransformationExtraArgs:
-    def update(gradient: Any, state: Averaged, params: Any = None, **extra: Any) -> tuple[Any, Averaged]:
-        step, after = optax.with_extra_args_support(inner).update(gradient, state.inner, params, **extra)
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Averaged]:
+        step, after = optax.with_extra_args_support(inner).update(updates, state.inner, params, **extra)
         count = state.count + 1
 
         def move(average: jax.Array, w: jax.Array, u: jax.Array) -> jax.Array:

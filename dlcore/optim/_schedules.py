@@ -3,19 +3,20 @@
 Rates may be traced; steps count from 0. After its end a schedule stays at its last rate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
-import optax
 
 from dlcore.checks import expect_positive
 from dlcore.optim._checks import check_least, check_rate
 from dlcore.recipe import recipe
 
+Schedule = Callable[[Any], Any]  # step -> rate
+
 
 @recipe
-def constant(rate: Any) -> optax.Schedule:
+def constant(rate: Any) -> Schedule:
     """The same rate at every step.
 
     Example:
@@ -27,7 +28,7 @@ def constant(rate: Any) -> optax.Schedule:
 
 
 @recipe
-def piecewise(rate: Any, factors: Mapping[int, Any]) -> optax.Schedule:
+def piecewise(rate: Any, factors: Mapping[int, Any]) -> Schedule:
     """Rates that jump: from each of some steps on, multiplied by its factor.
 
     Args:
@@ -43,7 +44,7 @@ def piecewise(rate: Any, factors: Mapping[int, Any]) -> optax.Schedule:
 
 
 @recipe
-def step_decay(rate: Any, every: int, factor: Any = 0.1) -> optax.Schedule:
+def step_decay(rate: Any, every: int, factor: Any = 0.1) -> Schedule:
     """Step decay, `rate * factor^floor(step / every)`.
 
     Example:
@@ -56,7 +57,7 @@ def step_decay(rate: Any, every: int, factor: Any = 0.1) -> optax.Schedule:
 
 
 @recipe
-def exponential_decay(rate: Any, steps: int, factor: Any) -> optax.Schedule:
+def exponential_decay(rate: Any, steps: int, factor: Any) -> Schedule:
     """Exponential decay, `rate * factor^(step / steps)`.
 
     Example:
@@ -69,7 +70,7 @@ def exponential_decay(rate: Any, steps: int, factor: Any) -> optax.Schedule:
 
 
 @recipe
-def linear(start: Any, end: Any, steps: int) -> optax.Schedule:
+def linear(start: Any, end: Any, steps: int) -> Schedule:
     """A straight line from one rate to another.
 
     Example:
@@ -80,7 +81,7 @@ def linear(start: Any, end: Any, steps: int) -> optax.Schedule:
 
 
 @recipe
-def polynomial(start: Any, end: Any, steps: int, power: Any = 2.0) -> optax.Schedule:
+def polynomial(start: Any, end: Any, steps: int, power: Any = 2.0) -> Schedule:
     """Polynomial decay, `end + (start - end) * (1 - step / steps)^power`.
 
     Example:
@@ -94,7 +95,7 @@ def polynomial(start: Any, end: Any, steps: int, power: Any = 2.0) -> optax.Sche
 
 
 @recipe
-def cosine_decay(rate: Any, steps: int, final: Any = 0.0) -> optax.Schedule:
+def cosine_decay(rate: Any, steps: int, final: Any = 0.0) -> Schedule:
     """Half a cosine, `final + (rate - final) * (1 + cos(pi * step / steps)) / 2`.
 
     Source: Loshchilov and Hutter, SGDR, 2017 (without the restarts).
@@ -110,7 +111,7 @@ def cosine_decay(rate: Any, steps: int, final: Any = 0.0) -> optax.Schedule:
 
 
 @recipe
-def warmup_cosine(rate: Any, warmup: int, steps: int, final: Any = 0.0) -> optax.Schedule:
+def warmup_cosine(rate: Any, warmup: int, steps: int, final: Any = 0.0) -> Schedule:
     """A straight line from 0 up to the rate, and half a cosine down.
 
     Args:
@@ -136,7 +137,7 @@ def warmup_cosine(rate: Any, warmup: int, steps: int, final: Any = 0.0) -> optax
 
 
 @recipe
-def one_cycle(rate: Any, steps: int, *, up: float = 0.3, start: Any = 25.0, end: Any = 1e4) -> optax.Schedule:
+def one_cycle(rate: Any, steps: int, *, up: float = 0.3, start: Any = 25.0, end: Any = 1e4) -> Schedule:
     """One cycle of cosines: from `rate / start` up to the rate, and down to `rate / start / end`.
 
     Args:
@@ -163,7 +164,7 @@ def one_cycle(rate: Any, steps: int, *, up: float = 0.3, start: Any = 25.0, end:
 
 
 @recipe
-def inverse_sqrt(rate: Any, warmup: int) -> optax.Schedule:
+def inverse_sqrt(rate: Any, warmup: int) -> Schedule:
     """The Transformer's: a straight line up to the rate, and then `rate * sqrt(warmup / step)`.
 
     Source: Vaswani et al., Attention Is All You Need, 2017.

@@ -210,10 +210,10 @@ class _Count(NamedTuple):
 def _after(learning_rate: Rate, change: Callable[..., Any]) -> optax.GradientTransformation:
     """A transformation of a finished step: it needs the params, and the rate of the step."""
 
-    def update(step: Any, state: _Count, params: Any = None) -> tuple[Any, _Count]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, _Count]:
         if params is None:
             raise ValueError("this transformation needs the params: update(gradient, state, params)")
         rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
-        return change(step, params, rate), _Count(state.count + 1)
+        return change(updates, params, rate), _Count(state.count + 1)
 
     return optax.GradientTransformation(lambda params: _Count(jnp.int32(0)), update)
