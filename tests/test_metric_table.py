@@ -24,6 +24,7 @@ SCORES = np.round(RANDOM.normal(size=N) + (LABELS == 1), 1).astype(np.float32)  
 BITS = (LABELS == 1).astype(np.int32)
 KEPT = RANDOM.random(N) < 0.7
 KEPT[:8] = True
+HALF: dict[str, Any] = {"scale_by_half": False}  # the sum over all classes
 Y = RANDOM.normal(1e3, 2, N).astype(np.float32)
 P = (Y + RANDOM.normal(size=N)).astype(np.float32)
 
