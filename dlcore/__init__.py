@@ -10,6 +10,7 @@ A layer is a pair of pure functions, a training run is one pure compiled functio
 
 from dlcore import (
     activations,
+    classic,
     data,
     errors,
     initializers,
@@ -55,6 +56,7 @@ __all__ = [
     "TrainState",
     "__version__",
     "activations",
+    "classic",
     "compose",
     "conv",
     "data",

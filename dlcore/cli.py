@@ -184,10 +184,18 @@ def verify(folder: Path, /) -> None:
         sys.exit(1)
 
 
-def list_names() -> None:
-    """List presets, data sets and optimizers."""
-    from dlcore import data, presets
+def list_names(*, all: bool = False, markdown: bool = False) -> None:
+    """List presets, data sets and optimizers.
 
+    Args:
+        all: everything public, room by room, with a line on each.
+        markdown: the same as a Markdown page.
+    """
+    from dlcore import data, index, presets
+
+    if all or markdown:
+        print(index.as_markdown() if markdown else index.as_text())
+        return
     for title, lines in (
         ("presets", [f"{name:<14} {chosen.about}" for name, chosen in presets.PRESETS.items()]),
         ("data", [repr(data.load(name)).removeprefix("Dataset ") for name in data.names()]),

@@ -17,6 +17,8 @@ import numpy as np
 
 from dlcore.recipe import Value, comparable, recipe
 
+__all__ = ["Distribution", "choice", "log_uniform", "points", "uniform"]
+
 
 class Distribution(Value):
     """What values are drawn from; `draw` takes a NumPy generator."""

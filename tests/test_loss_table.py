@@ -281,6 +281,7 @@ def test_points_that_are_one_have_finite_gradients():
 
 def test_penalties_are_of_kernels_and_their_gradients_are_the_signs_and_the_weights():
     params = {"a": {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([5.0])}, "norm": {"scale": jnp.ones(2)}}
+    assert losses.is_kernel("a/kernel") and not losses.is_kernel("norm/scale")
     assert losses.l1_penalty(params) == 3 and losses.l2_penalty(params) == 2.5
     gradient = jax.grad(lambda p: losses.elastic_penalty(p, 3.0, 2.0))(params)
     assert gradient["a"]["kernel"].tolist() == [[3 + 2, -3 - 4]] and gradient["a"]["bias"] == 0

@@ -284,6 +284,15 @@ def test_proximal_steps_come_to_the_lasso_with_its_exact_zeros():
     assert ((weights == 0) == (lasso.coef_ == 0)).all() and (weights == 0).sum() >= 6
 
 
+def test_decay_is_for_kernels_and_embeddings():
+    params = {"words": {"embedding": 1}, "cell": {"recurrent_kernel": 1, "bias": 1}, "norm": {"scale": 1, "offset": 1}}
+    assert optim.decay_mask(params) == {
+        "words": {"embedding": True},
+        "cell": {"recurrent_kernel": True, "bias": False},
+        "norm": {"scale": False, "offset": False},
+    }
+
+
 def test_max_norm_holds_every_unit():
     found = ends(optim.chain(optim.sgd(0.5), optim.max_norm(1.5)))
     lengths = np.linalg.norm(found["kernel"], axis=1)  # (steps, units)

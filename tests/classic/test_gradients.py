@@ -82,6 +82,15 @@ def test_a_full_step_by_hand_is_torch_s():
         np.testing.assert_allclose(layer["bias"], linear.bias.detach().numpy(), atol=1e-12)
 
 
+def test_each_equation_by_itself():
+    delta, kernel, before = RANDOM.normal(size=(7, 3)), RANDOM.normal(size=(5, 3)), RANDOM.normal(size=(7, 5))
+    through = classic.error_through_layer(delta, kernel, before, activations.sigmoid)
+    slope = 1 / (1 + np.exp(-before)) * (1 - 1 / (1 + np.exp(-before)))
+    np.testing.assert_allclose(through, np.einsum("bo,ho->bh", delta, kernel) * slope, rtol=1e-5)
+    np.testing.assert_allclose(classic.bias_gradient(delta), np.einsum("bo->o", delta), rtol=1e-6)
+    np.testing.assert_allclose(classic.weight_gradient(before, delta), np.einsum("bh,bo->ho", before, delta), rtol=1e-6)
+
+
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"layer 1: expected a kernel \(4, outputs\), found \(3, 2\)"):
         classic.feedforward([{"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}], X, jnp.tanh)

@@ -93,3 +93,7 @@ def test_an_ignored_interrupt_is_ignored_again_afterwards():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_shell_is_told_which_signal_it_was():
+    assert [dl.train.exit_status(reason) for reason in ("finished", "interrupted", "terminated")] == [0, 130, 143]
