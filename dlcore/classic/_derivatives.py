@@ -69,7 +69,7 @@ def numerical_gradient(f: Callable[..., Any], *args: Any, epsilon: float | None 
     def slope(number: int, index: tuple[int, ...]) -> Any:
         leaf = leaves[number]
         width = epsilon or float(np.cbrt(jnp.finfo(leaf.dtype).eps)) * max(1.0, abs(float(leaf[index])))
-        ends = [leaf.at[index].add(sign * width) for sign in (1, -1)]
+        ends = [leaf.at[index].add(jnp.asarray(sign * width, leaf.dtype)) for sign in (1, -1)]
         high, low = (at([*leaves[:number], end, *leaves[number + 1 :]]) for end in ends)
         return (high - low) / (ends[0][index] - ends[1][index])  # the width that rounding has left
 

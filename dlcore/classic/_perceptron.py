@@ -134,7 +134,7 @@ def _learn(x: jax.Array, y: jax.Array, learning_rate: Any, epochs: Any) -> Any:
     def one_pass(carry: Any) -> Any:
         (weights, bias), passes, updates, _ = carry
         (weights, bias, updates), wrong = lax.scan(correct, (weights, bias, updates), (x, y))
-        return (weights, bias), passes + 1, updates, wrong.sum()
+        return (weights, bias), passes + 1, updates, wrong.sum(dtype=jnp.int32)
 
     start = ((jnp.zeros_like(x[0]), jnp.zeros((), x.dtype)), jnp.int32(0), jnp.int32(0), jnp.int32(len(y)))
     return lax.while_loop(lambda carry: (carry[3] > 0) & (carry[1] < epochs), one_pass, start)

@@ -121,3 +121,12 @@ def test_the_same_key_finds_the_same():
 def test_what_does_not_fit_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_all_of_it_works_in_float64():
+    x, y = _table("iris")
+    with jax.enable_x64(True):
+        assert classic.fit_perceptron(x, y == 0).converged
+        assert classic.kmeans(x, 3).centers.dtype == classic.pca(x).components.dtype == jnp.float64
+        assert classic.logistic_regression(x, y)["kernel"].dtype == classic.linear_regression(x, y)["kernel"].dtype
+        assert classic.gradient_descent(lambda p: jnp.sum(p**2), jnp.ones(2)).reason == "gradient"
