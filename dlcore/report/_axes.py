@@ -100,7 +100,9 @@ def heatmap(rows: Rows, x: str, y: str, value: str) -> Any:
             if np.isfinite(number):
                 shade = "white" if number <= middle else "black"
                 axes.text(j, i, f"{number:.3g}", ha="center", va="center", color=shade, fontsize="small")
-    axes.set_xticks(range(len(columns)), [label(option) for option in columns])
+    names = [label(option) for option in columns]
+    slanted = {"rotation": 20, "ha": "right"} if max(map(len, names)) > 8 else {}  # else they run into each other
+    axes.set_xticks(range(len(columns)), names, **slanted)
     axes.set_yticks(range(len(lines)), [label(option) for option in lines])
     axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
     figure.colorbar(image, ax=axes, label=value.replace("_", " "))
