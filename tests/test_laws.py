@@ -40,7 +40,7 @@ _ROW = _normal(2, 4, 3)
 _IMAGE = _normal(2, 4, 4, 3)
 _MASK = jnp.arange(4) < jnp.array([[4], [2]])
 
-_ACTIVATIONS = sorted(set(activations.__all__) - {"maxout", "prelu"})
+_ACTIVATIONS = sorted(set(activations.__all__) - {"maxout", "prelu", "swish"})
 
 # Factory -> its layer in a tiny configuration, and the inputs.
 _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
@@ -92,7 +92,10 @@ _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
 _PROMOTES = {"from_flax"}
 
 _FACTORIES = sorted(
-    name for room in (layers, models) for name in room.__all__ if getattr(getattr(room, name), "is_recipe", False)
+    name
+    for room in (layers, models)
+    for name in room.__all__
+    if getattr(getattr(room, name), "is_recipe", False) and getattr(room, name).__name__ == name  # not an alias
 )
 
 

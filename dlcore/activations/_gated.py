@@ -1,94 +1,83 @@
-"""Gates and maxima over parts of the last axis: a projection makes twice, or k times, as many features as come out.
+"""Gated linear units as a split of one projection: half of the features are gated by the other half.
 
-`dlcore.layers.gated_dense` and `dlcore.layers.maxout` have the projections within.
+The first half are the values, the second the gates, as in `jax.nn.glu` and in PyTorch. `layers.gated_dense` is the same
+as two projections.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from dlcore.checks import expect_floating, expect_positive
+from dlcore.activations._rectified import relu
+from dlcore.activations._sigmoid import sigmoid
+from dlcore.activations._smooth import gelu, silu
+from dlcore.checks import expect_floating
 
 
-def glu(x: Any) -> jax.Array:
-    """Gated linear unit, `a * sigmoid(b)` of the two halves a, b of the last axis.
-
-    Source: Dauphin, Fan, Auli and Grangier, 2017.
-
-    Example:
-      >>> glu(jnp.array([2.0, 4.0, 0.0, 0.0]))
-      Array([1., 2.], dtype=float32)
-    """
-    return _gated(x, jax.nn.sigmoid, "glu")
-
-
-def reglu(x: Any) -> jax.Array:
-    """GLU with ReLU for the gate, `a * relu(b)`.
-
-    Source: Shazeer, GLU Variants Improve Transformer, 2020.
-
-    Example:
-      >>> reglu(jnp.array([2.0, 4.0, -1.0, 0.5]))
-      Array([0., 2.], dtype=float32)
-    """
-    return _gated(x, jax.nn.relu, "reglu")
-
-
-def geglu(x: Any) -> jax.Array:
-    """GLU with the exact GELU for the gate, `a * gelu(b)`.
-
-    Source: Shazeer, 2020.
-
-    Example:
-      >>> geglu(jnp.array([2.0, 0.0]))
-      Array([0.], dtype=float32)
-    """
-    return _gated(x, lambda b: jax.nn.gelu(b, approximate=False), "geglu")
-
-
-def swiglu(x: Any) -> jax.Array:
-    """GLU with SiLU for the gate, `a * silu(b)`.
-
-    Source: Shazeer, 2020.
-
-    Example:
-      >>> swiglu(jnp.array([2.0, 0.0]))
-      Array([0.], dtype=float32)
-    """
-    return _gated(x, jax.nn.silu, "swiglu")
-
-
-def maxout(x: Any, pieces: int = 2) -> jax.Array:
-    """Maxout, the largest of each `pieces` neighbours on the last axis: a convex, piecewise linear unit.
+def glu(x: jax.Array) -> jax.Array:
+    """Gated linear unit, `a * sigmoid(b)`.
 
     Args:
-      x: (..., features * pieces).
-      pieces: how many numbers one comes from.
+      x: (..., 2 * features), `a` and `b` one after the other.
 
     Returns:
       (..., features).
 
     Raises:
-      ValueError: where pieces do not divide the last axis.
+      TypeError: for an input that is not floating.
+      ValueError: for a last axis of odd length.
 
-    Source: Goodfellow, Warde-Farley, Mirza, Courville and Bengio, 2013.
+    Source: Dauphin, Fan, Auli and Grangier, 2017.
 
     Example:
-      >>> maxout(jnp.array([1.0, 5.0, -2.0, -3.0]))
-      Array([ 5., -2.], dtype=float32)
+      >>> glu(jnp.array([3.0, 5.0, 0.0, 100.0]))
+      Array([1.5, 5. ], dtype=float32)
     """
-    expect_positive(pieces=pieces)
-    x = expect_floating(x, "maxout")
-    if x.shape[-1] % pieces:
-        raise ValueError(f"maxout: expected a last axis that {pieces} pieces divide, found x {x.shape}")
-    return x.reshape(*x.shape[:-1], -1, pieces).max(-1)
+    values, gates = _halves(x, "glu")
+    return values * sigmoid(gates)
 
 
-def _gated(x: Any, gate: Callable[[jax.Array], jax.Array], name: str) -> jax.Array:
+def reglu(x: jax.Array) -> jax.Array:
+    """ReLU-gated linear unit, `a * relu(b)`, on halves as in `glu`.
+
+    Source: Shazeer, 2020.
+
+    Example:
+      >>> reglu(jnp.array([3.0, 5.0, 2.0, -1.0]))
+      Array([6., 0.], dtype=float32)
+    """
+    values, gates = _halves(x, "reglu")
+    return values * relu(gates)
+
+
+def geglu(x: jax.Array, approximate: bool = False) -> jax.Array:
+    """GELU-gated linear unit, `a * gelu(b)`, on halves as in `glu`; exact by default.
+
+    Source: Shazeer, 2020.
+
+    Example:
+      >>> geglu(jnp.array([3.0, 1.0])).round(4)
+      Array([2.524], dtype=float32)
+    """
+    values, gates = _halves(x, "geglu")
+    return values * gelu(gates, approximate)
+
+
+def swiglu(x: jax.Array) -> jax.Array:
+    """SiLU-gated linear unit, `a * silu(b)`, on halves as in `glu`: the one of LLaMA and PaLM.
+
+    Source: Shazeer, 2020.
+
+    Example:
+      >>> swiglu(jnp.array([3.0, 1.0])).round(4)
+      Array([2.1932], dtype=float32)
+    """
+    values, gates = _halves(x, "swiglu")
+    return values * silu(gates)
+
+
+def _halves(x: jax.Array, name: str) -> tuple[jax.Array, jax.Array]:
     x = expect_floating(x, name)
     if x.shape[-1] % 2:
-        raise ValueError(f"{name}: expected an even last axis, values and gates, found x {x.shape}")
+        raise ValueError(f"{name}: expected x (..., 2 * features), values and gates, found {x.shape}: an odd last axis")
     values, gates = jnp.split(x, 2, axis=-1)
-    return values * gate(gates)
+    return values, gates

@@ -1,14 +1,15 @@
-"""ReLU and its kin: the identity above zero."""
+"""Piecewise linear activations: the rectifier, its leaky kin, and the maximum of several pieces."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from dlcore.checks import expect_floating
+from dlcore.activations._fit import expect_fit
+from dlcore.checks import expect_floating, expect_positive
 
 
-def relu(x: Any) -> jax.Array:
+def relu(x: jax.Array) -> jax.Array:
     """Rectified linear unit, `max(x, 0)`; the derivative at 0 is 0.
 
     Source: Nair and Hinton, 2010.
@@ -17,11 +18,15 @@ def relu(x: Any) -> jax.Array:
       >>> relu(jnp.array([-1.0, 2.0]))
       Array([0., 2.], dtype=float32)
     """
-    return jax.nn.relu(expect_floating(x, "relu", 0))
+    return jax.nn.relu(expect_floating(x, "relu", axes=0))
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> jax.Array:
+def leaky_relu(x: jax.Array, negative_slope: Any = 0.01) -> jax.Array:
     """Leaky ReLU, `x` for `x >= 0` and `negative_slope * x` below.
+
+    Args:
+      x: (...), floating.
+      negative_slope: a number: .01 as in JAX and PyTorch (Keras has .3, or .2).
 
     Source: Maas, Hannun and Ng, 2013.
 
@@ -29,57 +34,60 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> jax.Array:
       >>> leaky_relu(jnp.array([-1.0, 2.0]), 0.1)
       Array([-0.1,  2. ], dtype=float32)
     """
-    return jax.nn.leaky_relu(expect_floating(x, "leaky_relu", 0), negative_slope)
+    x = expect_floating(x, "leaky_relu", axes=0)
+    return jax.nn.leaky_relu(x, jnp.asarray(negative_slope, x.dtype))
 
 
-def prelu(x: Any, slope: Any) -> jax.Array:
-    """Parametric ReLU, `x` for `x >= 0` and `slope * x` below, with a slope that is learned.
+def prelu(x: jax.Array, slope: Any) -> jax.Array:
+    """Parametric ReLU, `x` for `x >= 0` and `slope * x` below: a leaky ReLU whose slope is learnt.
 
     Args:
-      x: (..., channels).
-      slope: a number, or one a channel.
+      x: (..., channels), floating.
+      slope: (channels,), or any shape that broadcasts to that of `x`.
+
+    Returns:
+      Of the shape and type of `x`.
+
+    Raises:
+      TypeError: for an input that is not floating.
+      ValueError: for a slope that would change the shape of `x`, or does not fit it.
 
     Source: He, Zhang, Ren and Sun, 2015.
 
     Example:
-      >>> prelu(jnp.array([-1.0, -1.0]), jnp.array([0.25, 0.5]))
-      Array([-0.25, -0.5 ], dtype=float32)
+      >>> prelu(jnp.array([[-1.0, -1.0], [2.0, 2.0]]), jnp.array([0.25, 0.5])).tolist()
+      [[-0.25, -0.5], [2.0, 2.0]]
     """
-    x = expect_floating(x, "prelu", 0)
-    return jnp.where(x >= 0, x, jnp.asarray(slope, x.dtype) * x)
+    x = expect_floating(x, "prelu", axes=0)
+    slope = expect_fit("slope", jnp.asarray(slope, x.dtype), x)
+    # The inner `where` keeps the slope's gradient finite: a product that is not taken would be 0 * inf at infinite x.
+    return jnp.where(x >= 0, x, slope * jnp.where(x >= 0, 0, x))
 
 
-def elu(x: Any, alpha: float = 1.0) -> jax.Array:
-    """Exponential linear unit, `x` for `x > 0` and `alpha * (exp(x) - 1)` below.
+def maxout(x: jax.Array, pieces: int) -> jax.Array:
+    """Maxout, `y_f = max_p x_fp`: each unit is the largest of `pieces` linear ones, so the net learns its activation.
 
-    Source: Clevert, Unterthiner and Hochreiter, 2015.
+    ReLU and the absolute value are maxouts of two pieces. At a tie the gradient is shared equally.
+
+    Args:
+      x: (..., features * pieces), the pieces of a feature side by side.
+      pieces: how many there are.
+
+    Returns:
+      (..., features).
+
+    Raises:
+      TypeError: for an input that is not floating.
+      ValueError: for a last axis that is not a multiple of `pieces`.
+
+    Source: Goodfellow, Warde-Farley, Mirza, Courville and Bengio, 2013.
 
     Example:
-      >>> elu(jnp.array([0.0, 2.0]))
-      Array([0., 2.], dtype=float32)
+      >>> maxout(jnp.array([1.0, 5.0, -2.0, -3.0]), 2)
+      Array([ 5., -2.], dtype=float32)
     """
-    return jax.nn.elu(expect_floating(x, "elu", 0), alpha)
-
-
-def selu(x: Any) -> jax.Array:
-    """Scaled ELU, `1.0507 * elu(x, 1.6733)`: with LeCun's initializer a deep dense net keeps mean 0 and variance 1.
-
-    Source: Klambauer, Unterthiner, Mayr and Hochreiter, 2017.
-
-    Example:
-      >>> selu(jnp.array([0.0, 1.0])).round(4)
-      Array([0.    , 1.0507], dtype=float32)
-    """
-    return jax.nn.selu(expect_floating(x, "selu", 0))
-
-
-def celu(x: Any, alpha: float = 1.0) -> jax.Array:
-    """Continuously differentiable ELU, `x` for `x > 0` and `alpha * (exp(x / alpha) - 1)` below.
-
-    Source: Barron, 2017.
-
-    Example:
-      >>> celu(jnp.array([0.0, 2.0]), 0.5)
-      Array([0., 2.], dtype=float32)
-    """
-    return jax.nn.celu(expect_floating(x, "celu", 0), alpha)
+    expect_positive(pieces=pieces)
+    x = expect_floating(x, "maxout")
+    if x.shape[-1] % pieces:
+        raise ValueError(f"maxout: expected x (..., features * {pieces}), found {x.shape}: {pieces} does not divide it")
+    return x.reshape(*x.shape[:-1], x.shape[-1] // pieces, pieces).max(axis=-1)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dlcore.activations import oscillating
+from dlcore.activations import growing_cosine
 from dlcore.classic._perceptron import perceptron
 
 
@@ -66,7 +66,7 @@ def xor_by_crossing(x1: Any, x2: Any) -> jax.Array:
 
 
 def xor_by_oscillation(x1: Any, x2: Any) -> jax.Array:
-    """XOR by a single unit whose activation rises and falls again: `oscillating(x1 + x2) > 0`.
+    """XOR by a single unit whose activation rises and falls again: `growing_cosine(x1 + x2) > 0`.
 
     Source: Gidon et al., Dendritic Action Potentials and Computation in Human Layer 2/3 Cortical Neurons, 2020.
 
@@ -74,7 +74,7 @@ def xor_by_oscillation(x1: Any, x2: Any) -> jax.Array:
       >>> xor_by_oscillation(jnp.array([0, 0, 1, 1]), jnp.array([0, 1, 0, 1])).tolist()
       [0, 1, 1, 0]
     """
-    return (oscillating(_pair(x1, x2) @ jnp.array([1.0, 1.0])) > 0).astype(jnp.int32)
+    return (growing_cosine(_pair(x1, x2) @ jnp.array([1.0, 1.0])) > 0).astype(jnp.int32)
 
 
 def crossed(x: Any) -> jax.Array:

@@ -56,7 +56,7 @@ class Graph:
 
     def __str__(self) -> str:
         head = ("node", "operation", "of", "value", "local derivatives", "gradient")
-        rows = [head]
+        rows: list[tuple[str, ...]] = [head]
         for node in self.nodes:
             pairs = zip(node.inputs, node.local, strict=True)
             local = ", ".join(f"d{node.name}/d{one.name} = {say(d) or 'a Jacobian'}" for one, d in pairs)

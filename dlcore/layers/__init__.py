@@ -5,9 +5,8 @@ from dlcore.core import lambda_layer, layer
 from dlcore.layers._activation import (
     celu,
     elu,
-    geglu,
     gelu,
-    glu,
+    growing_cosine,
     hard_sigmoid,
     hard_swish,
     hard_tanh,
@@ -16,8 +15,6 @@ from dlcore.layers._activation import (
     log_sigmoid,
     log_softmax,
     mish,
-    oscillating,
-    reglu,
     relu,
     relu6,
     selu,
@@ -27,7 +24,6 @@ from dlcore.layers._activation import (
     softplus,
     softsign,
     step,
-    swiglu,
     swish,
     tanh,
 )
@@ -39,10 +35,12 @@ from dlcore.layers._dropout import dropout
 from dlcore.layers._embed import embed
 from dlcore.layers._feature_norms import group_norm, instance_norm, rms_norm
 from dlcore.layers._flax import from_flax
-from dlcore.layers._gated import gated_dense, maxout, prelu
+from dlcore.layers._gated import gated_dense, geglu, glu, reglu, swiglu
+from dlcore.layers._maxout import maxout
 from dlcore.layers._noise import drop_path, gaussian_noise, spatial_dropout
 from dlcore.layers._norm import batch_norm, layer_norm
 from dlcore.layers._pool import avg_pool, flatten, global_avg_pool, max_pool, resize
+from dlcore.layers._prelu import prelu
 from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell
 from dlcore.layers._weight_norm import spectral_norm, weight_norm
 from dlcore.layers._wrap import cast, frozen, remat, repeat
@@ -72,6 +70,7 @@ __all__ = [
     "global_avg_pool",
     "glu",
     "group_norm",
+    "growing_cosine",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
@@ -86,7 +85,6 @@ __all__ = [
     "max_pool",
     "maxout",
     "mish",
-    "oscillating",
     "parallel",
     "prelu",
     "recurrent",

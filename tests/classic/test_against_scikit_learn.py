@@ -31,7 +31,7 @@ def test_linear_regression_is_at_scikit_learn_s_optimum(name: str, strength: flo
         return float(np.square(x @ kernel + bias - y).sum() + strength * np.square(kernel).sum())
 
     params = classic.linear_regression(x, y, strength=strength)
-    ours = objective(np.float64(params["kernel"])[:, 0], np.float64(params["bias"])[0])
+    ours = objective(np.asarray(params["kernel"], float)[:, 0], np.asarray(params["bias"], float)[0])
     best = objective(theirs.coef_, theirs.intercept_)
     assert abs(ours - best) <= 1e-4 * best
     predicted = dl.models.linear().apply({"out": params}, {}, jnp.asarray(x, jnp.float32))[0][:, 0]
@@ -51,7 +51,7 @@ def test_softmax_regression_is_at_scikit_learn_s_optimum(name: str):
         return float(loss.sum() + np.square(kernel).sum() * 2 / 2)
 
     params = classic.logistic_regression(x, y, strength=2.0)
-    ours = objective(np.float64(params["kernel"]), np.float64(params["bias"]))
+    ours = objective(np.asarray(params["kernel"], float), np.asarray(params["bias"], float))
     if classes == 2:  # theirs is one kernel, w; ours of the two is w / 2 and -w / 2, whose penalty is half of theirs
         theirs = linear_model.LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit(x, y)
         kernel, bias = np.hstack([-theirs.coef_.T, theirs.coef_.T]) / 2, np.array([-1, 1]) * theirs.intercept_ / 2
@@ -80,7 +80,8 @@ def test_components_explain_what_scikit_learn_s_do(name: str):
 @pytest.mark.parametrize(("name", "clusters"), [("iris", 3), ("wine", 3), ("digits", 10)])
 def test_the_best_of_a_hundred_starts_is_scikit_learn_s(name: str, clusters: int):
     x, _ = _table(name)
-    theirs = cluster.KMeans(clusters, n_init=100, random_state=0).fit(x)
+    options: dict[str, Any] = {"n_init": 100, "random_state": 0}
+    theirs: Any = cluster.KMeans(clusters, **options).fit(x)
     found = classic.kmeans(x, clusters, starts=100)
     assert float(found.inertia) <= theirs.inertia_ * (1 + 1e-3)
     labels, centers = np.asarray(found.labels), np.asarray(found.centers, np.float64)
