@@ -55,6 +55,12 @@ _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
     "spatial_dropout": (lambda: layers.spatial_dropout(0.5), (_ROW,)),
     "spectral_norm": (lambda: layers.spectral_norm(serial(dense(4), layers.batch_norm())), (_ROW,)),
     "weight_norm": (lambda: layers.weight_norm(serial(layers.conv(4, 3), dropout(0.5))), (_IMAGE,)),
+    "learned_positions": (lambda: layers.learned_positions(6), (_ROW,)),
+    "multi_head_attention": (
+        lambda: layers.multi_head_attention(4, kv_heads=2, causal=True, dropout=0.5),
+        (_normal(2, 3, 8),),
+    ),
+    "sinusoidal_positions": (lambda: layers.sinusoidal_positions(), (_normal(2, 3, 4),)),
     "avg_pool": (lambda: layers.avg_pool(2), (_IMAGE,)),
     "batch_norm": (lambda: layers.batch_norm(), (_ROW,)),
     "bidirectional": (lambda: layers.bidirectional(rnn_cell(3)), (_ROW, _MASK)),

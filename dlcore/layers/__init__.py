@@ -28,6 +28,7 @@ from dlcore.layers._activation import (
     tanh,
 )
 from dlcore.layers._adaptive_norm import adain, adalin
+from dlcore.layers._attention import multi_head_attention
 from dlcore.layers._combine import parallel, residual, serial
 from dlcore.layers._conv import conv
 from dlcore.layers._dense import dense
@@ -40,6 +41,7 @@ from dlcore.layers._maxout import maxout
 from dlcore.layers._noise import drop_path, gaussian_noise, spatial_dropout
 from dlcore.layers._norm import batch_norm, layer_norm
 from dlcore.layers._pool import avg_pool, flatten, global_avg_pool, max_pool, resize
+from dlcore.layers._positions import learned_positions, sinusoidal_positions
 from dlcore.layers._prelu import prelu
 from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell
 from dlcore.layers._weight_norm import spectral_norm, weight_norm
@@ -80,11 +82,13 @@ __all__ = [
     "layer",
     "layer_norm",
     "leaky_relu",
+    "learned_positions",
     "log_sigmoid",
     "log_softmax",
     "max_pool",
     "maxout",
     "mish",
+    "multi_head_attention",
     "parallel",
     "prelu",
     "recurrent",
@@ -101,6 +105,7 @@ __all__ = [
     "serial",
     "sigmoid",
     "silu",
+    "sinusoidal_positions",
     "softmax",
     "softplus",
     "softsign",
