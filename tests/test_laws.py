@@ -55,6 +55,10 @@ _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
     "spatial_dropout": (lambda: layers.spatial_dropout(0.5), (_ROW,)),
     "spectral_norm": (lambda: layers.spectral_norm(serial(dense(4), layers.batch_norm())), (_ROW,)),
     "weight_norm": (lambda: layers.weight_norm(serial(layers.conv(4, 3), dropout(0.5))), (_IMAGE,)),
+    "gru_cell": (lambda: layers.gru_cell(3), (_normal(2, 3), _normal(2, 4))),
+    "lstm_cell": (lambda: layers.lstm_cell(3), (None, _normal(2, 4))),
+    "stacked": (lambda: layers.stacked(rnn_cell(3), layers.gru_cell(2)), (None, _normal(2, 4))),
+    "unroll": (lambda: layers.unroll(rnn_cell(3), 4), (_normal(2, 3),)),
     "learned_positions": (lambda: layers.learned_positions(6), (_ROW,)),
     "multi_head_attention": (
         lambda: layers.multi_head_attention(4, kv_heads=2, causal=True, dropout=0.5),

@@ -37,13 +37,14 @@ from dlcore.layers._embed import embed
 from dlcore.layers._feature_norms import group_norm, instance_norm, rms_norm
 from dlcore.layers._flax import from_flax
 from dlcore.layers._gated import gated_dense, geglu, glu, reglu, swiglu
+from dlcore.layers._gated_cells import gru_cell, lstm_cell, stacked
 from dlcore.layers._maxout import maxout
 from dlcore.layers._noise import drop_path, gaussian_noise, spatial_dropout
 from dlcore.layers._norm import batch_norm, layer_norm
 from dlcore.layers._pool import avg_pool, flatten, global_avg_pool, max_pool, resize
 from dlcore.layers._positions import learned_positions, sinusoidal_positions
 from dlcore.layers._prelu import prelu
-from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell
+from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell, unroll
 from dlcore.layers._weight_norm import spectral_norm, weight_norm
 from dlcore.layers._wrap import cast, frozen, remat, repeat
 
@@ -73,6 +74,7 @@ __all__ = [
     "glu",
     "group_norm",
     "growing_cosine",
+    "gru_cell",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
@@ -85,6 +87,7 @@ __all__ = [
     "learned_positions",
     "log_sigmoid",
     "log_softmax",
+    "lstm_cell",
     "max_pool",
     "maxout",
     "mish",
@@ -111,9 +114,11 @@ __all__ = [
     "softsign",
     "spatial_dropout",
     "spectral_norm",
+    "stacked",
     "step",
     "swiglu",
     "swish",
     "tanh",
+    "unroll",
     "weight_norm",
 ]
