@@ -1,7 +1,7 @@
 """Speed of a training step of an LSTM beside PyTorch and Flax.
 
-`python experiments/bench/recurrence.py` prints medians and ratios; rivals run interleaved in one process, warm. Batch 64,
-length 50, 64 inputs, 128 units: forward, backward, and a step of descent. Give the machine nothing else to do.
+`python experiments/bench/recurrence.py` prints medians and ratios; rivals run interleaved in one process, warm. Batch
+64, length 50, 64 inputs, 128 units: forward, backward, and a step of descent. Give the machine nothing else to do.
 """
 
 import statistics
