@@ -12,6 +12,9 @@ from dlcore.recipe import recipe_of
 
 OPTIMIZERS = {name: getattr(optim, name) for name in ("adam", "adamw", "momentum", "rmsprop", "sgd")}
 
+# Functions of an array, element by element: not those that change its size, or need a parameter beside it.
+ACTIVATIONS = sorted(set(activations.__all__) - {"geglu", "glu", "maxout", "prelu", "reglu", "swiglu"})
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -43,8 +46,8 @@ def _lenet5() -> Layer:
 
 def _mlp(classes: int, width: int, depth: int) -> Callable[..., Layer]:
     def build(*, width: int = width, depth: int = depth, activation: str = "relu", dropout: Any = 0.0) -> Layer:
-        if activation not in activations.__all__:
-            raise ValueError(f"activation: there is no {activation!r}{suggest(activation, activations.__all__)}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation: there is no {activation!r}{suggest(activation, ACTIVATIONS)}")
         return models.mlp((width,) * depth, classes, activation=getattr(activations, activation), dropout=dropout)
 
     return build
