@@ -96,6 +96,16 @@ _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
     "rnn_cell": (lambda: rnn_cell(3), (_normal(2, 3), _normal(2, 3))),
     "serial": (lambda: serial(_block(), layers.batch_norm(), head=dropout(0.5)), (_ROW,)),
     "softmax_regression": (lambda: models.softmax_regression(3), (_ROW,)),
+    "adaptive_avg_pool": (lambda: layers.adaptive_avg_pool((3, 2)), (_IMAGE,)),
+    "adaptive_max_pool": (lambda: layers.adaptive_max_pool((3, 2)), (_IMAGE,)),
+    "conv_transpose": (lambda: layers.conv_transpose(2, 3, strides=2), (_IMAGE,)),
+    "depthwise_conv": (lambda: layers.depthwise_conv(3, multiplier=2), (_IMAGE,)),
+    "global_max_pool": (lambda: layers.global_max_pool(), (_IMAGE,)),
+    "pixel_shuffle": (lambda: layers.pixel_shuffle(2), (_normal(1, 2, 2, 4),)),
+    "pixel_unshuffle": (lambda: layers.pixel_unshuffle(2), (_IMAGE,)),
+    "separable_conv": (lambda: layers.separable_conv(4, 3), (_IMAGE,)),
+    "subsample": (lambda: layers.subsample(2), (_IMAGE,)),
+    "upsample": (lambda: layers.upsample(2, method="bilinear"), (_IMAGE,)),
 }
 
 # No dtype may change by promotion, except inside what is not ours.

@@ -31,6 +31,7 @@ from dlcore.layers._adaptive_norm import adain, adalin
 from dlcore.layers._attention import multi_head_attention
 from dlcore.layers._combine import parallel, residual, serial
 from dlcore.layers._conv import conv
+from dlcore.layers._conv_transpose import conv_transpose
 from dlcore.layers._dense import dense
 from dlcore.layers._dropout import dropout
 from dlcore.layers._embed import embed
@@ -41,16 +42,30 @@ from dlcore.layers._gated_cells import gru_cell, lstm_cell, stacked
 from dlcore.layers._maxout import maxout
 from dlcore.layers._noise import drop_path, gaussian_noise, spatial_dropout
 from dlcore.layers._norm import batch_norm, layer_norm
-from dlcore.layers._pool import avg_pool, flatten, global_avg_pool, max_pool, resize
+from dlcore.layers._pool import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    flatten,
+    global_avg_pool,
+    global_max_pool,
+    max_pool,
+    resize,
+)
 from dlcore.layers._positions import learned_positions, sinusoidal_positions
 from dlcore.layers._prelu import prelu
 from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell, unroll
+from dlcore.layers._separable import depthwise_conv, separable_conv
+from dlcore.layers._subsample import subsample
+from dlcore.layers._upsample import pixel_shuffle, pixel_unshuffle, upsample
 from dlcore.layers._weight_norm import spectral_norm, weight_norm
 from dlcore.layers._wrap import cast, frozen, remat, repeat
 
 __all__ = [
     "adain",
     "adalin",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "avg_pool",
     "batch_norm",
     "bidirectional",
@@ -58,7 +73,9 @@ __all__ = [
     "celu",
     "compose",
     "conv",
+    "conv_transpose",
     "dense",
+    "depthwise_conv",
     "drop_path",
     "dropout",
     "elu",
@@ -71,6 +88,7 @@ __all__ = [
     "geglu",
     "gelu",
     "global_avg_pool",
+    "global_max_pool",
     "glu",
     "group_norm",
     "growing_cosine",
@@ -93,6 +111,8 @@ __all__ = [
     "mish",
     "multi_head_attention",
     "parallel",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "recurrent",
     "reglu",
@@ -105,6 +125,7 @@ __all__ = [
     "rms_norm",
     "rnn_cell",
     "selu",
+    "separable_conv",
     "serial",
     "sigmoid",
     "silu",
@@ -116,9 +137,11 @@ __all__ = [
     "spectral_norm",
     "stacked",
     "step",
+    "subsample",
     "swiglu",
     "swish",
     "tanh",
     "unroll",
+    "upsample",
     "weight_norm",
 ]

@@ -1,15 +1,15 @@
 """Convolution in one to three dimensions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from dlcore import ops
 from dlcore.checks import expect_floating, expect_params, expect_positive
 from dlcore.core import layer
 from dlcore.initializers import Initializer, lecun_normal, zeros
-from dlcore.ops import conv as convolve
 
 
 @layer
@@ -61,6 +61,21 @@ def conv(
     expect_positive(features=features, groups=groups)
     if features % groups:
         raise ValueError(f"features, groups: expected features a multiple of groups, found {features} and {groups}")
+    how = {"strides": strides, "padding": padding, "dilation": dilation}
+    return windowed("conv", ops.conv, lambda inputs: (features, groups), window, how, use_bias, kernel_init, bias_init)
+
+
+def windowed(
+    name: str,
+    function: Callable[..., jax.Array],
+    outputs: Callable[[int], tuple[int, int]],  # number of input channels -> (features, groups)
+    window: int | Sequence[int],
+    how: dict[str, Any],
+    use_bias: bool,
+    kernel_init: Initializer,
+    bias_init: Initializer,
+) -> Any:
+    """What the layers of convolutions share: `kernel` (*window, inputs / groups, features) and `bias`."""
 
     def shapes(x: Any) -> dict[str, tuple[int, ...]]:
         spatial = len(x.shape) - 2
@@ -68,22 +83,23 @@ def conv(
         if spatial not in (1, 2, 3) or len(sizes) != spatial:
             axes = len(sizes) if not isinstance(window, int) else "1 to 3"
             raise ValueError(f"expected x (B, *spatial, channels) with {axes} spatial axes, found {tuple(x.shape)}")
+        features, groups = outputs(x.shape[-1])
         if x.shape[-1] % groups:
             raise ValueError(f"x has {x.shape[-1]} channels, which {groups} groups do not divide")
         kernel = (*sizes, x.shape[-1] // groups, features)
         return {"kernel": kernel, "bias": (features,)} if use_bias else {"kernel": kernel}
 
     def init(key: Any, x: Any) -> tuple[dict, dict]:
-        expect_floating(x, "conv")
+        expect_floating(x, name)
         dtype = np.promote_types(x.dtype, np.float32)
         key_kernel, key_bias = jax.random.split(key)
         params = {"kernel": kernel_init(key_kernel, shapes(x)["kernel"], dtype)}
-        return params | ({"bias": bias_init(key_bias, (features,), dtype)} if use_bias else {}), {}
+        return params | ({"bias": bias_init(key_bias, shapes(x)["bias"], dtype)} if use_bias else {}), {}
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
-        x = expect_floating(x, "conv")
+        x = expect_floating(x, name)
         expect_params(params, **shapes(x))
-        how = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
-        return convolve(x, params["kernel"], bias=params.get("bias"), **how), state
+        groups = outputs(x.shape[-1])[1]
+        return function(x, params["kernel"], bias=params.get("bias"), groups=groups, **how), state
 
     return init, apply

@@ -19,7 +19,7 @@ def max_pool(window: int | Sequence[int], *, strides: int | Sequence[int] | None
     Args:
       window: size of the window, in pixels, one number or one a spatial axis.
       strides: step between windows; the window's size by default, so that windows do not overlap.
-      padding: `"VALID"` or `"SAME"`.
+      padding: `"VALID"`, `"SAME"`, a number of pixels for both sides, or a (low, high) an axis; it never wins.
 
     Returns:
       A layer from (B, *spatial, C) to (B, *smaller, C).
@@ -32,13 +32,21 @@ def max_pool(window: int | Sequence[int], *, strides: int | Sequence[int] | None
 
 
 @layer
-def avg_pool(window: int | Sequence[int], *, strides: int | Sequence[int] | None = None, padding: Any = "VALID") -> Any:
+def avg_pool(
+    window: int | Sequence[int],
+    *,
+    strides: int | Sequence[int] | None = None,
+    padding: Any = "VALID",
+    count_include_pad: bool = False,
+) -> Any:
     """Mean of each window, channel by channel; padded places do not count. See `dlcore.ops.avg_pool`.
 
     Args:
       window: size of the window, in pixels, one number or one a spatial axis.
       strides: step between windows; the window's size by default, so that windows do not overlap.
-      padding: `"VALID"` or `"SAME"`.
+      padding: `"VALID"`, `"SAME"`, a number of pixels for both sides, or a (low, high) an axis.
+      count_include_pad: whether padded places count, as zeros. They do not by default, as in Keras; in PyTorch and Flax
+        they do.
 
     Returns:
       A layer from (B, *spatial, C) to (B, *smaller, C).
@@ -47,7 +55,8 @@ def avg_pool(window: int | Sequence[int], *, strides: int | Sequence[int] | None
       >>> avg_pool(2).apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0].ravel()
       Array([1.5], dtype=float32)
     """
-    return lambda_layer(lambda x: ops.avg_pool(x, window, strides=strides, padding=padding))
+    how = {"strides": strides, "padding": padding, "count_include_pad": count_include_pad}
+    return lambda_layer(lambda x: ops.avg_pool(x, window, **how))
 
 
 @layer
@@ -61,6 +70,57 @@ def global_avg_pool() -> Any:
       Array([[1.5]], dtype=float32)
     """
     return lambda_layer(ops.global_avg_pool)
+
+
+@layer
+def global_max_pool() -> Any:
+    """Largest value over all spatial axes, from (B, *spatial, C) to (B, C).
+
+    Source: Oquab, Bottou, Laptev and Sivic, 2015.
+
+    Example:
+      >>> global_max_pool().apply({}, {}, jnp.arange(4.0).reshape(1, 2, 2, 1))[0]
+      Array([[3.]], dtype=float32)
+    """
+    return lambda_layer(ops.global_max_pool)
+
+
+@layer
+def adaptive_avg_pool(output: int | Sequence[int]) -> Any:
+    """Means of a given number of bins along every spatial axis; see `dlcore.ops.adaptive_avg_pool`.
+
+    Args:
+      output: number of bins, one number or one a spatial axis.
+
+    Returns:
+      A layer from (B, *spatial, C) to (B, *output, C).
+
+    Source: He, Zhang, Ren and Sun, 2014.
+
+    Example:
+      >>> adaptive_avg_pool(2).apply({}, {}, jnp.arange(5.0).reshape(1, 5, 1))[0].ravel()
+      Array([1., 3.], dtype=float32)
+    """
+    return lambda_layer(lambda x: ops.adaptive_avg_pool(x, output))
+
+
+@layer
+def adaptive_max_pool(output: int | Sequence[int]) -> Any:
+    """Largest values of a given number of bins along every spatial axis; see `dlcore.ops.adaptive_max_pool`.
+
+    Args:
+      output: number of bins, one number or one a spatial axis.
+
+    Returns:
+      A layer from (B, *spatial, C) to (B, *output, C).
+
+    Source: He, Zhang, Ren and Sun, 2014.
+
+    Example:
+      >>> adaptive_max_pool(2).apply({}, {}, jnp.arange(5.0).reshape(1, 5, 1))[0].ravel()
+      Array([2., 4.], dtype=float32)
+    """
+    return lambda_layer(lambda x: ops.adaptive_max_pool(x, output))
 
 
 @layer

@@ -67,11 +67,12 @@ def conv(
         [0.0, 3.0, 0.0]
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-    windows = _check(x, kernel, strides, padding, dilation, groups)
+    groups = check_channels(x, kernel, groups)
+    windows = plan_windows(spatial_shape(x), kernel.shape[:-2], strides, padding, dilation, "kernel")
     if bias is not None and jnp.shape(bias) != kernel.shape[-1:]:
         raise ValueError(f"bias must have shape {kernel.shape[-1:]}, one number a channel; got {jnp.shape(bias)}")
     bias = None if bias is None else jnp.asarray(bias, x.dtype)
-    return _compiled(x, kernel.astype(x.dtype), bias, windows, int(groups))
+    return _compiled(x, kernel.astype(x.dtype), bias, windows, groups)
 
 
 def by_platform(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, windows: Windows, groups: int) -> jax.Array:
@@ -79,7 +80,7 @@ def by_platform(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, windows
     if windows.is_pointwise and groups == 1:
         return _plus(x @ kernel.reshape(kernel.shape[-2:]), bias)
     native = functools.partial(as_conv, windows=windows, groups=groups)
-    if _patch_bytes(x, windows) > _EXAMPLE_BYTES and not 1 < groups == x.shape[-1]:
+    if not fits_patches(x, windows, groups):
         return native(x, kernel, bias)
     matmul = functools.partial(as_matmul, windows=windows, groups=groups)
     # Differentiating `platform_dependent` makes room on every platform for the residuals of *all* branches, so under a
@@ -169,9 +170,13 @@ def _patch_bytes(x: jax.Array, windows: Windows) -> int:
     return math.prod(windows.output) * math.prod(windows.size) * x.shape[-1] * x.dtype.itemsize
 
 
-def _check(
-    x: jax.Array, kernel: jax.Array, strides: IntOrInts, padding: Padding, dilation: IntOrInts, groups: int
-) -> Windows:
+def fits_patches(x: jax.Array, windows: Windows, groups: int) -> bool:
+    """Whether the patches of an example can be made; a depthwise convolution makes none."""
+    return _patch_bytes(x, windows) <= _EXAMPLE_BYTES or 1 < groups == x.shape[-1]
+
+
+def check_channels(x: jax.Array, kernel: jax.Array, groups: int) -> int:
+    """Check dtypes, axes and channels of an input and its kernel; `groups` as an int."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x must have a floating dtype, got {x.dtype}; pass x.astype(jnp.float32)")
     if jnp.issubdtype(kernel.dtype, jnp.complexfloating):
@@ -182,7 +187,7 @@ def _check(
             f"kernel must be (*window, channels_in // groups, channels_out) with {len(spatial)} window axes for x of "
             f"shape {x.shape}; got shape {kernel.shape}"
         )
-    *window, per_group, channels_out = kernel.shape
+    per_group, channels_out = kernel.shape[-2:]
     channels_in = x.shape[-1]
     groups = integer("groups", groups, 1)
     if 0 in kernel.shape:
@@ -197,4 +202,4 @@ def _check(
             f"kernel of shape {kernel.shape} takes {per_group} channels in each of {groups} groups, "
             f"x of shape {x.shape} has {channels_in} channels; make kernel.shape[-2] {channels_in // groups}"
         )
-    return plan_windows(spatial, tuple(window), strides, padding, dilation, "kernel")
+    return groups

@@ -111,7 +111,7 @@ def global_avg_pool(x: jax.Array) -> jax.Array:
         [[3.0, 4.0]]
     """
     x = jnp.asarray(x)
-    _check_floating(x)
+    check_floating(x)
     if 0 in spatial_shape(x):
         raise ValueError(f"x of shape {x.shape} has a spatial axis without elements, whose mean is undefined")
     return jnp.mean(x, axis=tuple(range(1, x.ndim - 1)))
@@ -143,7 +143,7 @@ def _counts(spatial: tuple[int, ...], windows: Windows, count_include_pad: bool)
 
 
 def _plan(x: jax.Array, window: IntOrInts, strides: IntOrInts | None, padding: Padding) -> Windows:
-    _check_floating(x)
+    check_floating(x)
     windows = plan_windows(spatial_shape(x), window, window if strides is None else strides, padding, 1, "window")
     for size, pads in zip(windows.size, windows.padding, strict=True):
         if max(pads) >= size:
@@ -154,6 +154,6 @@ def _plan(x: jax.Array, window: IntOrInts, strides: IntOrInts | None, padding: P
     return windows
 
 
-def _check_floating(x: jax.Array) -> None:
+def check_floating(x: jax.Array) -> None:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x must have a floating dtype, got {x.dtype}; pass x.astype(jnp.float32)")

@@ -11,18 +11,18 @@ from jax import lax
 from dlcore.ops._blocks import are_few
 from dlcore.ops._window import Windows, window_slices
 
-__all__ = ["first_larger", "reduce_windows"]
+__all__ = ["MOST_SLICES", "first_larger", "reduce_windows"]
 
 # On CPU a window is reduced axis by axis over shifted slices. Gradient in a scan, two cores, 64 x 28 x 28 x 16, against
 # `reduce_window`: maximum 1.0 ms to 4.5 (window 2, stride 2), 1.8 to 36 (3, 1), 5.9 to 33 (7, 2); mean 0.6 to 0.6, 0.6
 # to 3.6, 1.7 to 12. Very long windows would make very long programs.
-_MOST_SLICES = 32
+MOST_SLICES = 32
 
 
 def reduce_windows(x: jax.Array, windows: Windows, identity: np.ndarray, pair: Callable, monoid: Callable) -> jax.Array:
     """Each window reduced to one value: by `pair`, or by `monoid` where that is native; padding holds `identity`."""
     native = functools.partial(by_reduce_window, windows=windows, identity=identity, monoid=monoid)
-    if max(windows.size) > _MOST_SLICES:
+    if max(windows.size) > MOST_SLICES:
         return native(x)
     slices = functools.partial(by_slices, windows=windows, identity=identity, pair=pair)
     # Rematerialised, or every platform would make room for the masks of the CPU branch when differentiated.

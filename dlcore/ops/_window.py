@@ -41,7 +41,7 @@ def plan_windows(
     size, strides = per_axis(what, size, axes), per_axis("strides", strides, axes)
     dilation = per_axis("dilation", dilation, axes)
     reach = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))  # the extent of a dilated window
-    pads = _pads(padding, spatial, reach, strides)
+    pads = pads_of(padding, spatial, reach, strides)
     output = []
     for axis, (n, extent, stride, (low, high)) in enumerate(zip(spatial, reach, strides, pads, strict=True)):
         if extent > n + low + high:
@@ -107,7 +107,10 @@ def spatial_shape(x: jax.Array) -> tuple[int, ...]:
     return x.shape[1:-1]
 
 
-def _pads(padding: Padding, spatial: tuple[int, ...], reach: tuple[int, ...], strides: tuple[int, ...]):
+def pads_of(
+    padding: Padding, spatial: tuple[int, ...], reach: tuple[int, ...], strides: tuple[int, ...], least: int | None = 0
+):
+    """The (low, high) pads of each spatial axis; `least` bounds those given as pairs."""
     if isinstance(padding, str):
         match padding.upper():
             case "VALID":
@@ -127,15 +130,17 @@ def _pads(padding: Padding, spatial: tuple[int, ...], reach: tuple[int, ...], st
     pairs = [tuple(entry) if isinstance(entry, Sequence) else (entry, entry) for entry in entries]
     if any(len(pair) != 2 for pair in pairs):
         raise ValueError(f"padding must be {_PADDING_FORMS}; got {padding!r}")
-    return tuple((integer("padding", low, 0), integer("padding", high, 0)) for low, high in pairs)
+    if least == 0 or not all(isinstance(entry, Sequence) for entry in entries):
+        return tuple((integer("padding", low, 0), integer("padding", high, 0)) for low, high in pairs)
+    return tuple((integer("padding", low, least), integer("padding", high, least)) for low, high in pairs)
 
 
-def integer(name: str, value: object, least: int) -> int:
-    """`value` as an int that is at least `least`."""
+def integer(name: str, value: object, least: int | None) -> int:
+    """`value` as an int that is at least `least`, if that is not None."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name} must be an int (or ints), got {value!r}; give a whole number") from None
-    if number < least:
+    if least is not None and number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
     return number

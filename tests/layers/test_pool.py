@@ -9,7 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlcore.layers import avg_pool, flatten, global_avg_pool, max_pool, resize
+from dlcore.layers import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    flatten,
+    global_avg_pool,
+    global_max_pool,
+    max_pool,
+    pixel_shuffle,
+    pixel_unshuffle,
+    resize,
+    upsample,
+)
 
 X: Any = jnp.asarray(np.random.default_rng(0).normal(size=(2, 9, 8, 3)), jnp.float32)
 
@@ -34,6 +46,25 @@ def test_padding_does_not_count(layer):
 
 def test_global_avg_pool_is_the_mean_over_the_spatial_axes():
     np.testing.assert_allclose(global_avg_pool().apply({}, {}, X)[0], np.mean(X, (1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def test_padding_counts_where_that_is_asked_for():
+    corner = avg_pool(3, strides=2, padding="SAME", count_include_pad=True).apply({}, {}, jnp.ones((1, 5, 5, 1)))[0]
+    np.testing.assert_allclose(corner[0, 0, 0, 0], 4 / 9, rtol=1e-6)
+
+
+def test_layers_of_shapes_hand_everything_on():
+    for made, shape in [
+        (global_max_pool(), (2, 3)),
+        (adaptive_avg_pool((4, 2)), (2, 4, 2, 3)),
+        (adaptive_max_pool(3), (2, 3, 3, 3)),
+        (upsample((1, 2), method="bilinear"), (2, 9, 16, 3)),
+        (pixel_unshuffle((3, 2)), (2, 3, 4, 18)),
+        (pixel_shuffle((3, 1)), (2, 27, 8, 1)),
+    ]:
+        assert made.plan(X).output.shape == made.apply({}, {}, X)[0].shape == shape
+    with pytest.raises(ValueError, match="method: expected 'nearest', 'bilinear' or 'bicubic', found 'linear'"):
+        upsample(2, method="linear")
 
 
 def test_flatten_keeps_the_batch():
@@ -71,7 +102,9 @@ def test_resize_refuses_what_it_cannot_resize():
         resize((4, 4), method="lanczos3")
 
 
-@pytest.mark.parametrize("layer", [max_pool(2), avg_pool(2), global_avg_pool()])
+@pytest.mark.parametrize(
+    "layer", [max_pool(2), avg_pool(2), global_avg_pool(), global_max_pool(), adaptive_avg_pool(2)]
+)
 def test_pooling_refuses_integers(layer):
     with pytest.raises(TypeError, match="floating"):
         layer.apply({}, {}, jnp.ones((1, 4, 4, 1), int))
