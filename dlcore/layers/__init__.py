@@ -38,7 +38,8 @@ from dlcore.layers._embed import embed
 from dlcore.layers._feature_norms import group_norm, instance_norm, rms_norm
 from dlcore.layers._flax import from_flax
 from dlcore.layers._gated import gated_dense, geglu, glu, reglu, swiglu
-from dlcore.layers._gated_cells import gru_cell, lstm_cell, stacked
+from dlcore.layers._gru import gru_cell
+from dlcore.layers._lstm import lstm_cell
 from dlcore.layers._maxout import maxout
 from dlcore.layers._noise import drop_path, gaussian_noise, spatial_dropout
 from dlcore.layers._norm import batch_norm, layer_norm
@@ -54,9 +55,12 @@ from dlcore.layers._pool import (
 )
 from dlcore.layers._positions import learned_positions, sinusoidal_positions
 from dlcore.layers._prelu import prelu
-from dlcore.layers._recurrent import bidirectional, recurrent, rnn_cell, unroll
+from dlcore.layers._recurrent import bidirectional, recurrent
+from dlcore.layers._rnn import rnn_cell
 from dlcore.layers._separable import depthwise_conv, separable_conv
+from dlcore.layers._stacked import stacked
 from dlcore.layers._subsample import subsample
+from dlcore.layers._unroll import unroll
 from dlcore.layers._upsample import pixel_shuffle, pixel_unshuffle, upsample
 from dlcore.layers._weight_norm import spectral_norm, weight_norm
 from dlcore.layers._wrap import cast, frozen, remat, repeat

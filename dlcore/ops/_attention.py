@@ -91,26 +91,6 @@ def attention(
     return out.reshape(batch, steps, heads, -1)
 
 
-def length_mask(lengths: Any, steps: int) -> jax.Array:
-    """Which steps of padded sequences count, `step < length`.
-
-    Args:
-      lengths: (B,), whole numbers.
-      steps: of the padded sequences.
-
-    Returns:
-      (B, steps) booleans. For `attention` they are those of the keys: `mask[:, None, None]`.
-
-    Example:
-      >>> length_mask(jnp.array([2, 0]), 3).tolist()
-      [[True, True, False], [False, False, False]]
-    """
-    lengths = jnp.asarray(lengths)
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise TypeError(f"lengths: expected whole numbers, found {lengths.dtype}")
-    return jnp.arange(steps) < lengths[..., None]
-
-
 def _allowed(steps: int, keys: int, causal: bool, window: tuple[int, int] | None) -> jax.Array:
     apart = jnp.arange(keys) - jnp.arange(steps)[:, None]  # (T, S): how far to the right
     allowed = apart <= 0 if causal else jnp.ones((steps, keys), bool)

@@ -10,7 +10,8 @@ import pytest
 from dlcore.compose import Call, compose
 from dlcore.core import layer
 from dlcore.initializers import normal
-from dlcore.layers import bidirectional, dense, dropout, recurrent, rnn_cell
+from dlcore.layers import bidirectional, dense, dropout, gru_cell, lstm_cell, recurrent, rnn_cell, stacked
+from dlcore.ops import length_mask
 
 KEY = jax.random.key(0)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 4)), jnp.float32)
@@ -105,8 +106,8 @@ def test_a_carry_handed_over_continues_the_sequence():
     (carry, first), _ = model.apply(PARAMS, {}, X[:, :2])
     (last, second), _ = model.apply(PARAMS, {}, X[:, 2:], None, carry)
     whole_last, whole = model.apply(PARAMS, {}, X)[0]
-    np.testing.assert_array_equal(np.concatenate([first, second], 1), whole)
-    np.testing.assert_array_equal(last, whole_last)
+    close(np.concatenate([first, second], 1), whole)
+    close(last, whole_last)
 
 
 def test_a_cell_starts_from_zeros_without_a_carry():
@@ -119,24 +120,104 @@ def test_a_cell_starts_from_zeros_without_a_carry():
 # --- masks and lengths --------------------------------------------------------------------------------------------
 
 
+def by_composition(features: int = 3) -> Any:
+    """Elman's cell with its bias in a layer of its own, which `recurrent` runs step by step."""
+
+    def forward(call: Call, carry: Any, x: Any) -> Any:
+        h = jnp.zeros((*x.shape[:-1], features), x.dtype) if carry is None else carry
+        h = jnp.tanh(call.x(x) + call.h(h))
+        return h, h
+
+    return compose(forward, x=dense(features, use_bias=False), h=dense(features, bias_init=normal(0.5)))
+
+
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_padded_sequence_gives_exactly_what_the_unpadded_one_gives(reverse: bool):
-    model = recurrent(CELL, reverse=reverse, return_carry=True)
-    padded = jnp.where(MASK[..., None], X, 1e6)
-    carry, y = model.apply(PARAMS, {}, padded, MASK)[0]
-    for row, length in enumerate(LENGTHS):
-        # Both rows, because the matrix product of one row alone may take its sums in another order.
-        own_carry, own = model.apply(PARAMS, {}, X[:, :length])[0]
-        np.testing.assert_array_equal(y[row, :length], own[row])
-        np.testing.assert_array_equal(y[row, length:], 0.0)
-        np.testing.assert_array_equal(carry[row], own_carry[row])
+@pytest.mark.parametrize("garbage", [1e6, np.nan])
+def test_a_padded_sequence_gives_what_the_unpadded_one_gives(reverse: bool, garbage: float):
+    # Step by step to the bit; the product of all inputs at once may take its sums in another order.
+    for cell, equal in ((CELL, close), (by_composition(), np.testing.assert_array_equal)):
+        model = recurrent(cell, reverse=reverse, return_carry=True)
+        params = initialised(model, X)
+        carry, y = model.apply(params, {}, jnp.where(MASK[..., None], X, garbage), MASK)[0]
+        for row, length in enumerate(LENGTHS):
+            # Both rows, because the matrix product of one row alone may take its sums in another order.
+            own_carry, own = model.apply(params, {}, X[:, :length])[0]
+            equal(y[row, :length], own[row])
+            equal(carry[row], own_carry[row])
+            np.testing.assert_array_equal(y[row, length:], 0.0)
+
+
+def test_what_is_in_the_padding_does_not_reach_the_gradients():
+    for cell in (by_composition(), stacked(lstm_cell(3), gru_cell(3, reset_after=False))):
+        model = recurrent(cell)
+        params = initialised(model, X)
+
+        @jax.jit
+        def gradient(x: Any, model: Any = model, params: Any = params) -> Any:
+            return jax.grad(lambda *args: (model.apply(args[0], {}, args[1], MASK)[0] ** 2).sum(), (0, 1))(params, x)
+
+        found, expected = (gradient(jnp.where(MASK[..., None], X, garbage)) for garbage in (np.nan, 0.0))
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_bidirectional_hands_the_mask_to_both_ways():
     model = bidirectional(CELL)
     params = initialised(model, X, MASK)
     y, _ = model.apply(params, {}, jnp.where(MASK[..., None], X, 1e6), MASK)
-    np.testing.assert_array_equal(y[0, :3], model.apply(params, {}, X[:, :3])[0][0])
+    close(y[0, :3], model.apply(params, {}, X[:, :3])[0][0])
+
+
+@pytest.mark.parametrize("cell", [by_composition(), stacked(lstm_cell(3), gru_cell(3))], ids=["scanned", "stacked"])
+def test_a_sequence_of_padding_alone_keeps_its_carry_and_gives_zeros(cell: Any):
+    model = bidirectional(cell, return_carry=True)
+    params = initialised(model, X)
+    carry = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), model.plan(X).output[0])
+    mask, apply = length_mask(jnp.array([0, 1]), 5), jax.jit(model.apply)
+    after, y = apply(params, {}, X, mask, carry)[0]
+    jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf[0], 1.0), after)
+    assert all(np.all(leaf[1] != 1.0) for leaf in jax.tree.leaves(after))
+    np.testing.assert_array_equal(y[0], 0.0)
+    np.testing.assert_array_equal(y[1, 1:], 0.0)
+    after_one, y_one = apply(params, {}, X[:, :1], None, carry)[0]
+    close(y[1, 0], y_one[1, 0])
+    jax.tree.map(lambda one, leaf: close(leaf[1], one[1]), after_one, after)
+
+
+# --- the last output ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_last_output_is_that_of_the_last_valid_step_that_is_run(reverse: bool, masked: bool):
+    mask = length_mask(LENGTHS, 5) if masked else None
+    y = recurrent(CELL, reverse=reverse).apply(PARAMS, {}, X, mask)[0]
+    model = recurrent(CELL, reverse=reverse, return_sequences=False, return_carry=True)
+    carry, last = model.apply(PARAMS, {}, X, mask)[0]
+    ends = [0, 0] if reverse else (LENGTHS - 1 if masked else [4, 4])
+    np.testing.assert_array_equal(last, y[np.arange(2), np.asarray(ends)])
+    np.testing.assert_array_equal(last, carry)
+    assert model.plan(X, mask).output[1].shape == last.shape
+
+
+def test_the_last_outputs_of_both_ways_are_those_at_both_ends():
+    params = initialised(bidirectional(CELL), X)
+    y = bidirectional(CELL).apply(params, {}, X, MASK)[0]
+    last = bidirectional(CELL, return_sequences=False).apply(params, {}, X, MASK)[0]
+    np.testing.assert_array_equal(last[:, :3], y[np.arange(2), LENGTHS - 1, :3])
+    np.testing.assert_array_equal(last[:, 3:], y[:, 0, 3:])
+
+
+def test_masks_may_have_holes_and_padding_on_the_left():
+    mask = jnp.array([[False, True, False, True, False], [False] * 5])
+    y = recurrent(CELL, return_sequences=False).apply(PARAMS, {}, X, mask)[0]
+    close(y[0], by_loop(PARAMS, X[:, [1, 3]])[0, -1])
+    np.testing.assert_array_equal(y[1], 0.0)
+
+
+def test_the_last_output_of_no_steps_is_zero():
+    np.testing.assert_array_equal(
+        recurrent(CELL, return_sequences=False).apply(PARAMS, {}, X[:, :0])[0], jnp.zeros((2, 3))
+    )
 
 
 def test_a_mask_of_zeros_and_ones_will_do():
@@ -237,3 +318,15 @@ def test_integers_and_other_widths_are_refused():
 def test_a_size_that_is_not_positive_is_refused(features: int):
     with pytest.raises(ValueError, match="features: expected a positive whole number"):
         rnn_cell(features)
+
+
+def test_one_sequence_without_a_batch_is_refused():
+    with pytest.raises(ValueError, match=r"expected x \(B, T, inputs\), found \(5, 4\): one sequence is x\[None\]"):
+        recurrent(CELL).apply(PARAMS, {}, X[0])
+
+
+def test_a_carry_with_an_axis_of_layers_is_refused():
+    with pytest.raises(ValueError, match=r"rnn_cell: expected a carry \(2, 3\).*found \(1, 2, 3\)"):
+        recurrent(CELL).apply(PARAMS, {}, X, None, jnp.zeros((1, 2, 3)))
+    with pytest.raises(ValueError, match="bidirectional: expected a pair of carries"):
+        bidirectional(CELL).init(KEY, X, None, jnp.zeros((2, 3)))
