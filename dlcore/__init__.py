@@ -10,6 +10,7 @@ A layer is a pair of pure functions, a training run is one pure compiled functio
 
 from dlcore import (
     activations,
+    augment,
     classic,
     data,
     errors,
@@ -56,6 +57,7 @@ __all__ = [
     "TrainState",
     "__version__",
     "activations",
+    "augment",
     "classic",
     "compose",
     "conv",

@@ -16,6 +16,8 @@ ROOMS = {
     "optim": "optimizers, transformations and schedules",
     "space": "what a sweep varies",
     "data": "data sets and sources",
+    "data.synthetic": "made data, functions of a key",
+    "augment": "augmentations of batches",
     "models": "architectures",
     "inspect": "looking into models",
     "report": "pictures, tables and pages",

@@ -1,7 +1,12 @@
 """Data: datasets that live in memory, how they are split and scaled, the sources that batches come from, tokenizers."""
 
+from dlcore.data import synthetic as synthetic
 from dlcore.data._bundled import breast_cancer, diabetes, digits, iris, load, names, wine
+from dlcore.data._card import Card, card
 from dlcore.data._dataset import Dataset, as_dataset
+from dlcore.data._encode import OneHotEncoder, OrdinalEncoder, one_hot_encoder, ordinal_encoder
+from dlcore.data._folds import k_fold
+from dlcore.data._resample import class_weights, label_noise, learning_curve_subsets, oversample, smote
 from dlcore.data._scale import min_max, standardize
 from dlcore.data._source import Batches, Source, Stacked, permutation_index
 from dlcore.data._split import split
@@ -20,7 +25,10 @@ __all__ = [
     "Batches",
     "ByteTokenizer",
     "CharTokenizer",
+    "Card",
     "Dataset",
+    "OneHotEncoder",
+    "OrdinalEncoder",
     "Source",
     "Stacked",
     "Tokenizer",
@@ -29,14 +37,24 @@ __all__ = [
     "breast_cancer",
     "byte_tokenizer",
     "char_tokenizer",
+    "card",
+    "class_weights",
     "diabetes",
     "digits",
     "iris",
+    "k_fold",
+    "label_noise",
+    "learning_curve_subsets",
     "load",
     "min_max",
     "names",
+    "one_hot_encoder",
+    "ordinal_encoder",
+    "oversample",
     "permutation_index",
+    "smote",
     "split",
     "standardize",
+    "synthetic",
     "wine",
 ]

@@ -5,6 +5,7 @@ from dlcore.report._bands import bands, difference
 from dlcore.report._classes import confusion, confusion_matrix, gallery, worst
 from dlcore.report._curves import curves
 from dlcore.report._page import page
+from dlcore.report._sheet import contact_sheet
 from dlcore.report._statistics import Comparison, Interval, mean_interval, paired_bootstrap
 from dlcore.report._table import table_csv, table_html, table_json, table_text
 
@@ -15,6 +16,7 @@ __all__ = [
     "bands",
     "confusion",
     "confusion_matrix",
+    "contact_sheet",
     "curves",
     "difference",
     "gallery",

@@ -13,10 +13,11 @@ import numpy as np
 
 from dlcore.errors import CheckpointError
 from dlcore.train._checkpoint import SCHEMA
+from dlcore.train._first_look import NAME as LOOK
 from dlcore.train._lock import Lock
 
 CONFIG, CHECKPOINTS = "config.json", "checkpoints"
-FILES = (CONFIG, "results.json", "metrics.csv", "curves.png", "report.html", "lanes.csv", "lanes.json")
+FILES = (CONFIG, "results.json", "metrics.csv", "curves.png", "report.html", "lanes.csv", "lanes.json", LOOK)
 
 
 class RunFolder:

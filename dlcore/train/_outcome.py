@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlcore.report import page
+from dlcore.train._first_look import FirstLook
 from dlcore.train._folder import RunFolder, metrics_table, numbers
 from dlcore.train._hparams import schedule_of
 from dlcore.train._loop import Loop
@@ -66,6 +67,7 @@ def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path
         lanes=fleet.lanes,
         batch_size=setup.batch_size,
         folder=folder,
+        first_look=FirstLook(folder),
     )
 
 

@@ -3,7 +3,7 @@
 import functools
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jax import lax
 from dlcore.data import Dataset, as_dataset
 from dlcore.report import curves, difference, page
 from dlcore.train._cache import compile_cache
+from dlcore.train._first_look import FirstLook
 from dlcore.train._folder import CHECKPOINTS
 from dlcore.train._history import History, loss_first
 from dlcore.train._hparams import Recorder
@@ -68,6 +69,7 @@ class Run:
     folder: Path | None = None
     parent: "Run | None" = None
     forked_at: int = 0
+    first_look: FirstLook = field(default_factory=FirstLook)  # at the test split; lanes share it
 
     def lane(self, lane: int) -> "Run":
         """Returns one lane as the run that `fit` gives for its seed and hyperparameters alone.
@@ -128,7 +130,8 @@ class Run:
           ValueError: where nothing is left to do.
         """
         changes = {"epochs": epochs, "steps": steps} if epochs is not None or steps is not None else {}
-        return self.again(self._joined() | changes, self.snapshot, out=self.folder, progress=progress, further=True)
+        run = self.again(self._joined() | changes, self.snapshot, out=self.folder, progress=progress, further=True)
+        return replace(run, first_look=self.first_look)
 
     def fork(
         self,
@@ -167,7 +170,7 @@ class Run:
         reasons = tuple(reason if reason.startswith("non-finite") else "" for reason in snapshot.reasons)
         start = Snapshot(snapshot.step, arrays, reasons)
         run = self.again(before | own | {"hparams": hparams or None}, start, out=out, progress=progress)
-        return replace(run, parent=self, forked_at=snapshot.step)
+        return replace(run, parent=self, forked_at=snapshot.step, first_look=self.first_look)
 
     def plot_difference(self, name: str = "loss") -> Any:
         """Draws a metric of a forked run beside the run it comes from, and the difference of the two beneath.
@@ -226,10 +229,16 @@ class Run:
 
         Raises:
           ValueError: for a split that is not there, and for labels that the model has no output for.
+
+        Warns:
+          UserWarning: where "test" was evaluated before, on this run or the run that it goes on from; one with a
+            folder remembers it there.
         """
         if isinstance(data, str):
             check_split(self.data.splits if self.data else {}, data)
             arrays = self.data.splits[data]  # pyright: ignore[reportOptionalMemberAccess]
+            if data == "test":
+                self.first_look.look(self.data.name, int(np.max(self.final.step)))  # pyright: ignore[reportOptionalMemberAccess]
         else:
             dataset = as_dataset(data)
             arrays = dataset.train

@@ -57,9 +57,10 @@ def test_arrays_of_a_run_with_seeds_have_a_lane_axis(model, data):
     assert shapes["loss"] == (3, 12) and shapes["validation_loss"] == (3, 3) and shapes["test_loss"] == (3,)
     assert run.params["out"]["kernel"].shape == (3, 6, 3)
     assert run.predict(data.test["x"]).shape == (3, 11, 3)
-    assert run.evaluate("test")["loss"].shape == (3,)
+    found = run.evaluate("test")["loss"]
+    assert found.shape == (3,)
     assert run.stopped.tolist() == ["finished"] * 3
-    np.testing.assert_array_equal(run.evaluate("test")["loss"], run.metrics["test_loss"])
+    np.testing.assert_array_equal(found, run.metrics["test_loss"])
 
 
 def test_what_is_printed_has_mean_and_spread(model, data):

@@ -246,7 +246,7 @@ def test_a_run_is_loaded_with_everything(model, data, tmp_path):
     loaded = dl.load(tmp_path, data=data)
     assert_same_run(loaded, run)
     np.testing.assert_array_equal(loaded.predict(data.test["x"]), run.predict(data.test["x"]))
-    assert loaded.evaluate("test").keys() == run.evaluate("test").keys()
+    assert loaded.evaluate("validation").keys() == run.evaluate("validation").keys()
     assert_same_run(loaded.lane(1), run.lane(1))
 
 
