@@ -23,7 +23,9 @@ def test_every_room_with_public_names_is_listed():
         path.stem for path in (ROOT / "dlcore").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     inner = {"cli", "compose", "core", "checks", "debugging", "errors", "index", "json_form", "presets", "recipe"}
-    assert rooms - inner - {"__init__", "_version", "__pycache__"} == {room.split(".")[0] for room in index.ROOMS} - {"dlcore"}
+    assert rooms - inner - {"__init__", "_version", "__pycache__"} == {room.split(".")[0] for room in index.ROOMS} - {
+        "dlcore"
+    }
 
 
 def test_everything_public_says_what_it_is_in_a_line():

@@ -66,7 +66,7 @@ _EXAMPLES: dict[str, tuple[Callable[[], Layer], tuple[Any, ...]]] = {
     ),
     "sinusoidal_positions": (lambda: layers.sinusoidal_positions(), (_normal(2, 3, 4),)),
     "avg_pool": (lambda: layers.avg_pool(2), (_IMAGE,)),
-    "batch_norm": (lambda: layers.batch_norm(), (_ROW,)),
+    "batch_norm": (lambda: layers.batch_norm(), (_ROW, _MASK)),
     "bidirectional": (lambda: layers.bidirectional(rnn_cell(3)), (_ROW, _MASK)),
     "cast": (lambda: layers.cast(serial(_block(), layers.batch_norm()), jnp.bfloat16), (_ROW,)),
     "compose": (lambda: layers.compose(_twice_and_tied, hidden=dense(4), norm=layers.batch_norm()), (_ROW,)),

@@ -29,20 +29,21 @@ from dlcore.layers._activation import (
 )
 from dlcore.layers._adaptive_norm import adain, adalin
 from dlcore.layers._attention import multi_head_attention
+from dlcore.layers._batch_norm import batch_norm
 from dlcore.layers._combine import parallel, residual, serial
 from dlcore.layers._conv import conv
 from dlcore.layers._conv_transpose import conv_transpose
 from dlcore.layers._dense import dense
-from dlcore.layers._dropout import dropout
+from dlcore.layers._dropout import drop_path, dropout, spatial_dropout
 from dlcore.layers._embed import embed
-from dlcore.layers._feature_norms import group_norm, instance_norm, rms_norm
+from dlcore.layers._feature_norms import layer_norm, rms_norm
 from dlcore.layers._flax import from_flax
 from dlcore.layers._gated import gated_dense, geglu, glu, reglu, swiglu
+from dlcore.layers._group_norm import group_norm, instance_norm
 from dlcore.layers._gru import gru_cell
 from dlcore.layers._lstm import lstm_cell
 from dlcore.layers._maxout import maxout
-from dlcore.layers._noise import drop_path, gaussian_noise, spatial_dropout
-from dlcore.layers._norm import batch_norm, layer_norm
+from dlcore.layers._noise import gaussian_noise
 from dlcore.layers._pool import (
     adaptive_avg_pool,
     adaptive_max_pool,
@@ -58,11 +59,12 @@ from dlcore.layers._prelu import prelu
 from dlcore.layers._recurrent import bidirectional, recurrent
 from dlcore.layers._rnn import rnn_cell
 from dlcore.layers._separable import depthwise_conv, separable_conv
+from dlcore.layers._spectral_norm import spectral_norm
 from dlcore.layers._stacked import stacked
 from dlcore.layers._subsample import subsample
 from dlcore.layers._unroll import unroll
 from dlcore.layers._upsample import pixel_shuffle, pixel_unshuffle, upsample
-from dlcore.layers._weight_norm import spectral_norm, weight_norm
+from dlcore.layers._weight_norm import weight_norm
 from dlcore.layers._wrap import cast, frozen, remat, repeat
 
 __all__ = [

@@ -1,142 +1,126 @@
-"""Norms whose statistics are each example's own: the batch does not matter. Float32 whatever the input's type."""
+"""Normalisation over the features of each example. Statistics are float32 whatever the input's type."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlcore.checks import expect_floating, expect_params, expect_positive
+from dlcore.checks import expect_floating, expect_params
 from dlcore.core import layer
-from dlcore.layers._norm import affine, affine_shapes, moments, normalise
+from dlcore.layers._affine import affine, expect_epsilon, expect_several, named
+from dlcore.ops import moments, standardise
 
 
 @layer
-def rms_norm(*, epsilon: float = 1e-6, use_scale: bool = True) -> Any:
-    """Root-mean-square norm over the last axis, `x / sqrt(mean(x^2) + epsilon) * scale`: a layer norm without centring.
+def layer_norm(
+    *, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, use_scale: bool = True, use_offset: bool = True
+) -> Any:
+    """Layer normalisation over the last axis, `(x - mean) / sqrt(var + epsilon) * scale + offset`.
+
+    Every example (and position) has statistics of its own, so the batch does not matter.
 
     Args:
-      epsilon: added to the mean square inside the root.
-      use_scale: whether to learn `scale` (features,), from ones.
+      axis: the axis or axes that are normalised together, counted with the batch: the last one by default, and
+        (-3, -2, -1) for all of an image (H, W, C).
+      epsilon: added to the variance inside the root: 1e-6 as in Flax (PyTorch has 1e-5).
+      use_scale: whether to learn `scale` (features,), from ones; it has the sizes of all normalised axes.
+      use_offset: whether to learn `offset` (features,), from zeros.
 
     Returns:
       A layer on (..., features).
 
+    Raises:
+      TypeError: for an input that is not floating.
+      ValueError: for an axis that is not there, and for one value to normalise: its variance is zero whatever it is.
+
+    Source: Ba, Kiros and Hinton, 2016.
+
+    Example:
+      >>> params, state = layer_norm().init(jax.random.key(0), jnp.zeros((2, 4)))
+      >>> layer_norm().apply(params, state, jnp.array([[1.0, 2.0, 3.0, 4.0]]))[0].tolist()
+      [[-1.34, -0.45, 0.45, 1.34]]
+    """
+    expect_epsilon(epsilon)
+
+    def sizes(x: Any) -> tuple[int, ...]:
+        shape = tuple(x.shape[a] for a in _axes(x, axis))
+        expect_several(math.prod(shape), "layer norm", x, "Use more features, other axes, or rms_norm")
+        return shape
+
+    def init(key: Any, x: Any) -> tuple[dict, dict]:
+        expect_floating(x, "layer_norm")
+        return affine(sizes(x), x.dtype, use_scale, use_offset), {}
+
+    def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
+        x = expect_floating(x, "layer_norm")
+        axes, shape = _axes(x, axis), sizes(x)
+        expect_params(params, **named(shape, shape, use_scale, use_offset))
+        return standardise(x, *moments(x, axes, keepdims=True), epsilon=epsilon, **_along(axes, x, params)), state
+
+    return init, apply
+
+
+@layer
+def rms_norm(*, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, use_scale: bool = True) -> Any:
+    """Normalisation by the root of the mean square over the last axis, `x / sqrt(mean(x^2) + epsilon) * scale`.
+
+    It is `layer_norm` without the mean and the offset. Unlike that it does not forget a shift of all features.
+
+    Args:
+      axis: the axis or axes that are normalised together, counted with the batch; the last one by default.
+      epsilon: added to the mean square inside the root: 1e-6 as in Flax and LLaMA (PyTorch has the smallest step of
+        the input's type, and the paper has none).
+      use_scale: whether to learn `scale` (features,), from ones; it has the sizes of all normalised axes. (Gemma learns
+        the difference from one instead.)
+
+    Returns:
+      A layer on (..., features). Scaling is in float32 too; the output is rounded once.
+
+    Raises:
+      TypeError: for an input that is not floating.
+      ValueError: for an axis that is not there.
+
     Source: Zhang and Sennrich, 2019.
 
     Example:
-      >>> rms_norm(use_scale=False).apply({}, {}, jnp.array([[3.0, 4.0]]))[0].round(3).tolist()
-      [[0.849, 1.131]]
+      >>> params, state = rms_norm().init(jax.random.key(0), jnp.zeros((2, 2)))
+      >>> rms_norm().apply(params, state, jnp.array([[1.0, 7.0], [0.0, 0.0]]))[0].tolist()
+      [[0.2, 1.4], [0.0, 0.0]]
     """
+    expect_epsilon(epsilon)
 
     def init(key: Any, x: Any) -> tuple[dict, dict]:
-        expect_floating(x, "rms_norm")
-        return affine(x, use_scale, False), {}
+        axes = _axes(expect_floating(x, "rms_norm"), axis)
+        return affine(tuple(x.shape[a] for a in axes), x.dtype, use_scale, False), {}
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = expect_floating(x, "rms_norm")
-        expect_params(params, **({"scale": x.shape[-1:]} if use_scale else {}))
+        axes = _axes(x, axis)
+        expect_params(params, **named(tuple(x.shape[a] for a in axes), (), use_scale, False))
         wide = x.astype(np.promote_types(x.dtype, np.float32))
-        square = jnp.square(wide).mean(-1, keepdims=True)
-        return normalise(x, jnp.zeros_like(square), square, epsilon, params), state
+        factor = jax.lax.rsqrt(jnp.square(wide).mean(axes, keepdims=True) + epsilon)
+        for scale in _along(axes, x, params).values():
+            factor = factor * scale.astype(factor.dtype)
+        return (wide * factor).astype(x.dtype), state
 
     return init, apply
 
 
-@layer
-def group_norm(groups: int = 32, *, epsilon: float = 1e-6, use_scale: bool = True, use_offset: bool = True) -> Any:
-    """Group norm: mean and variance of each example over all positions and the channels of a group.
-
-    Between two others: with one group it is a layer norm over positions and channels together, with as many groups as
-    channels an instance norm.
-
-    Args:
-      groups: number of groups, each of neighbouring channels; 32 as published.
-      epsilon: added to the variance inside the root: 1e-6 as in Flax (PyTorch has 1e-5).
-      use_scale: whether to learn `scale` (channels,), from ones.
-      use_offset: whether to learn `offset` (channels,), from zeros.
-
-    Returns:
-      A layer on (B, ..., channels).
-
-    Raises:
-      ValueError: where the groups do not divide the channels, or hold one value, which would be 0 whatever it is.
-
-    Source: Wu and He, 2018.
-
-    Example:
-      >>> x = jnp.arange(8.0).reshape(1, 2, 4)
-      >>> params, state = group_norm(2).init(jax.random.key(0), x)
-      >>> group_norm(2).apply(params, state, x)[0].reshape(2, 4).round(2).tolist()
-      [[-1.21, -0.73, -1.21, -0.73], [0.73, 1.21, 0.73, 1.21]]
-    """
-    expect_positive(groups=groups)
-
-    def check(x: Any) -> Any:
-        x = expect_floating(x, "group_norm", 2)
-        if x.shape[-1] % groups:
-            raise ValueError(f"groups: expected a divisor of the {x.shape[-1]} channels, found {groups}")
-        if np.prod(x.shape[1:]) == groups:
-            raise ValueError(f"group_norm: x {tuple(x.shape)} has one value a group, whose norm is 0 whatever it is")
-        return x
-
-    def init(key: Any, x: Any) -> tuple[dict, dict]:
-        return affine(check(x), use_scale, use_offset), {}
-
-    def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
-        x = check(x)
-        expect_params(params, **affine_shapes(x, use_scale, use_offset))
-        split = x.reshape(*x.shape[:-1], groups, -1)
-        axes = (*range(1, x.ndim - 1), x.ndim)  # positions, and the channels of a group
-        y = normalise(split, *moments(split, axes, keepdims=True), epsilon, {})
-        return _scaled(y.reshape(x.shape), params), state
-
-    return init, apply
+def _axes(x: Any, axis: int | Sequence[int]) -> tuple[int, ...]:
+    """Returns the axes in order, counted from the end."""
+    axes, rank = (axis,) if isinstance(axis, int) else tuple(axis), len(x.shape)
+    found = {a - rank if a >= 0 else a for a in axes}
+    if not axes or len(found) < len(axes) or any(not -rank <= a < 0 for a in found):
+        raise ValueError(f"axis: expected one or more different axes of x {tuple(x.shape)}, found {axis}")
+    return tuple(sorted(found))
 
 
-@layer
-def instance_norm(*, epsilon: float = 1e-6, use_scale: bool = True, use_offset: bool = True) -> Any:
-    """Instance norm: mean and variance of each channel of each example, over its positions.
-
-    Args:
-      epsilon: added to the variance inside the root.
-      use_scale: whether to learn `scale` (channels,), from ones.
-      use_offset: whether to learn `offset` (channels,), from zeros.
-
-    Returns:
-      A layer on (B, ..., channels) with one or more axes of positions.
-
-    Raises:
-      ValueError: for one position, whose norm would be 0 whatever it is.
-
-    Source: Ulyanov, Vedaldi and Lempitsky, 2016.
-
-    Example:
-      >>> x = jnp.array([[[1.0, 5.0], [3.0, 5.0]]])  # one example, two positions, two channels
-      >>> instance_norm(use_scale=False, use_offset=False).apply({}, {}, x)[0].round(3).tolist()
-      [[[-1.0, 0.0], [1.0, 0.0]]]
-    """
-
-    def check(x: Any) -> Any:
-        x = expect_floating(x, "instance_norm", 3)
-        if np.prod(x.shape[1:-1]) == 1:
-            raise ValueError(f"instance_norm: x {tuple(x.shape)} has one position, and its norm is 0 whatever it is")
-        return x
-
-    def init(key: Any, x: Any) -> tuple[dict, dict]:
-        return affine(check(x), use_scale, use_offset), {}
-
-    def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
-        x = check(x)
-        expect_params(params, **affine_shapes(x, use_scale, use_offset))
-        axes = tuple(range(1, x.ndim - 1))
-        return normalise(x, *moments(x, axes, keepdims=True), epsilon, params), state
-
-    return init, apply
-
-
-def _scaled(y: jax.Array, params: Any) -> jax.Array:
-    wide = y.astype(np.promote_types(y.dtype, np.float32))
-    for name, change in (("scale", jnp.multiply), ("offset", jnp.add)):
-        wide = change(wide, params[name]) if name in params else wide
-    return wide.astype(y.dtype)
+def _along(axes: tuple[int, ...], x: jax.Array, params: dict[str, Any]) -> dict[str, jax.Array]:
+    """Returns the params with axes of size 1 for those of x that have no place in them."""
+    if axes[-1] - axes[0] == len(axes) - 1 and axes[-1] == -1:
+        return params
+    shape = [x.shape[a] if a in axes else 1 for a in range(axes[0], 0)]
+    return {name: leaf.reshape(shape) for name, leaf in params.items()}

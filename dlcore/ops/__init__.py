@@ -11,6 +11,9 @@ from dlcore.ops._conv_transpose import conv_transpose as conv_transpose
 from dlcore.ops._gru import gru as gru
 from dlcore.ops._lengths import length_mask as length_mask
 from dlcore.ops._lstm import lstm as lstm
+from dlcore.ops._normalise import l2_normalise as l2_normalise
+from dlcore.ops._normalise import moments as moments
+from dlcore.ops._normalise import standardise as standardise
 from dlcore.ops._pool import avg_pool as avg_pool
 from dlcore.ops._pool import global_avg_pool as global_avg_pool
 from dlcore.ops._pool import max_pool as max_pool

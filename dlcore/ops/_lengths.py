@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from dlcore.ops._window import integer
 
@@ -31,6 +32,6 @@ def length_mask(lengths: Any, steps: int) -> jax.Array:
     steps, lengths = integer("steps", steps, 0), jnp.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(f"lengths: expected whole numbers, found {lengths.dtype}")
-    if not isinstance(lengths, jax.core.Tracer) and bool(((lengths < 0) | (lengths > steps)).any()):
+    if not isinstance(lengths, Tracer) and bool(((lengths < 0) | (lengths > steps)).any()):
         raise ValueError(f"lengths: expected numbers in [0, {steps}], found {lengths.min()} to {lengths.max()}")
     return jnp.arange(steps) < lengths[..., None]

@@ -78,7 +78,9 @@ def _tangent(x: jax.Array, x_dot: Any, h: jax.Array, part: Weights, part_dot: We
 
 
 def _instantiate(tangents: Any) -> Any:
-    fill = lambda dot: jnp.zeros(dot.aval.shape, dot.aval.dtype) if isinstance(dot, SymbolicZero) else dot
+    def fill(dot: Any) -> Any:
+        return jnp.zeros(dot.shape, dot.dtype) if isinstance(dot, SymbolicZero) else dot  # pyright: ignore[reportArgumentType]
+
     return jax.tree.map(fill, tangents, is_leaf=lambda dot: isinstance(dot, SymbolicZero))
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlcore.layers import dropout, serial
+from dlcore.layers import dense, drop_path, dropout, residual, serial, spatial_dropout
 
 KEY = jax.random.key(0)
 X = jnp.linspace(1.0, 2.0, 10_000)
@@ -93,3 +93,60 @@ def test_a_rate_outside_its_range_is_refused(rate: Any):
 def test_integers_are_refused():
     with pytest.raises(TypeError, match="dropout computes in its input's floating type"):
         drop(0.5, jnp.ones(3, int))
+
+
+# --- of channels, and of examples -----------------------------------------------------------------------------------
+
+IMAGES = jnp.asarray(1 + np.random.default_rng(0).uniform(size=(400, 3, 4, 25)), jnp.float32)
+# The axes that live and die together.
+KINDS = {"spatial_dropout": (spatial_dropout, (1, 2)), "drop_path": (drop_path, (1, 2, 3))}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_whole_channels_and_examples_are_dropped_in_their_share_and_the_rest_scaled(name: str, rate: float):
+    factory, axes = KINDS[name]
+    y = np.asarray(jax.jit(lambda x: factory(rate).apply({}, {}, x, key=KEY, train=True)[0])(IMAGES))
+    kept = y != 0
+    np.testing.assert_array_equal(kept.any(axes), kept.all(axes))
+    np.testing.assert_allclose(y[kept], np.asarray(IMAGES)[kept] / (1 - rate), rtol=1e-6)
+    lots = kept.any(axes)
+    assert abs(1 - lots.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / lots.size)  # four standard errors
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_channels_and_examples_follow_the_rules_of_dropout(name: str):
+    factory, _ = KINDS[name]
+    layer, x = factory(0.5), IMAGES[:4, :2, :2, :4]
+    trained = layer.apply({}, {}, x, key=KEY, train=True)[0]
+    assert layer.apply({}, {}, x)[0] is x
+    np.testing.assert_array_equal(layer.apply({}, {}, x, key=KEY)[0], trained)
+    np.testing.assert_array_equal(factory(0.0).apply({}, {}, x, key=KEY, train=True)[0], x)
+    traced = jax.jit(lambda rate: factory(rate).apply({}, {}, x, key=KEY, train=True)[0])(0.5)
+    np.testing.assert_array_equal(traced, trained)
+    half = layer.apply({}, {}, x.astype(jnp.bfloat16), key=KEY, train=True)[0]
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(half != 0, trained != 0)
+    with pytest.raises(ValueError, match=f"{name} needs a key in training"):
+        layer.apply({}, {}, x, train=True)
+    with pytest.raises(TypeError, match=f"{name} computes in its input's floating type, found int32"):
+        layer.apply({}, {}, jnp.ones((2, 2, 2), jnp.int32))
+    for rate in (-0.1, 1.0, 1.5):
+        with pytest.raises(ValueError, match=r"rate: expected the probability of dropping, in \[0, 1\), found"):
+            factory(rate)
+
+
+def test_a_dropped_branch_leaves_the_shortcut():
+    model, x = residual(serial(dense(4), drop_path(0.5))), jnp.ones((8, 4))
+    params, state = model.init(KEY, x)
+    y, branch = model.apply(params, state, x, key=KEY, train=True)[0], model.apply(params, state, x)[0] - x
+    passes = (np.asarray(y) != 1).any(-1)
+    assert 0 < passes.sum() < 8
+    np.testing.assert_allclose(y, np.asarray(x) + np.where(passes, 2.0, 0.0)[:, None] * np.asarray(branch), rtol=1e-5)
+
+
+def test_spatial_dropout_needs_spatial_axes_and_drop_path_examples():
+    with pytest.raises(ValueError, match=r"spatial_dropout works on \(B, \*spatial, channels\), found x \(3, 4\)"):
+        spatial_dropout(0.5).apply({}, {}, jnp.ones((3, 4)))
+    with pytest.raises(ValueError, match="drop_path works along"):
+        drop_path(0.5).apply({}, {}, jnp.float32(1))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -7,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlcore.layers import batch_norm, layer_norm
+from dlcore import layers
+from dlcore.layers import batch_norm
 
 KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(0)
@@ -100,32 +102,76 @@ def test_batch_norm_refuses_a_momentum_outside_its_range(momentum: float):
         batch_norm(momentum=momentum)
 
 
-def test_layer_norm_agrees_with_torch():
-    torch = pytest.importorskip("torch")
-    oracle = torch.nn.LayerNorm(3, eps=1e-6)
-    oracle.load_state_dict(
-        {"weight": torch.tensor(np.array(AFFINE["scale"])), "bias": torch.tensor(np.array(AFFINE["offset"]))}
+# --- masks ----------------------------------------------------------------------------------------------------------
+
+MASK = jnp.arange(5) < jnp.array([[5], [2], [0], [1], [4], [3]])
+
+
+def test_masked_statistics_and_gradients_are_those_of_what_is_left():
+    weights = jnp.asarray(RANDOM.normal(size=(6, 5, 3)), jnp.float32)
+
+    def loss(params: Any, x: Any, weights: Any, *mask: Any) -> Any:
+        y, state = batch_norm().apply(params, STATE, x, *mask, train=True)
+        return (y * weights).sum(), (y, state)
+
+    run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    x, left = X[:, :, 0], np.asarray(MASK)
+    (_, (y, state)), (of_params, of_x) = run(AFFINE, x, jnp.where(MASK[..., None], weights, 0), MASK)
+    (_, (y_left, state_left)), (of_params_left, of_x_left) = run(AFFINE, x[left], weights[left])
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=2e-6)
+    close(np.asarray(y)[left], y_left)
+    jax.tree.map(close, (state, of_params), (state_left, of_params_left))
+    close(np.asarray(of_x)[left], of_x_left)
+    np.testing.assert_array_equal(np.asarray(of_x)[~left], 0)
+
+
+def test_a_mask_of_all_agrees_with_no_mask_and_evaluation_does_without():
+    for mask in (np.ones(6, bool), np.ones((6, 5, 4), bool)):
+        masked, plain = (batch_norm().apply(AFFINE, STATE, X, *m, train=True) for m in ((mask,), ()))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), masked, plain)
+    none = np.zeros(6, bool)
+    np.testing.assert_array_equal(
+        batch_norm().apply(AFFINE, STATE, X, none)[0], batch_norm().apply(AFFINE, STATE, X)[0]
     )
-    expected = oracle(torch.tensor(np.array(X))).detach().numpy()
-    np.testing.assert_allclose(layer_norm().apply(AFFINE, {}, X)[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_layer_norm_agrees_with_flax():
-    from flax import linen
-
-    # Its fast variance, E[x^2] - E[x]^2, would cancel.
-    expected: Any = linen.LayerNorm(use_fast_variance=False).apply(
-        {"params": {"scale": AFFINE["scale"], "bias": AFFINE["offset"]}}, X
-    )
-    np.testing.assert_allclose(layer_norm().apply(AFFINE, {}, X)[0], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_layer_norm_of_one_example_does_not_depend_on_the_others():
-    alone, together = (layer_norm().apply(AFFINE, {}, x)[0] for x in (X[:1], X))
-    np.testing.assert_array_equal(alone, together[:1])
+@pytest.mark.parametrize("counting", [0, 1])
+def test_a_traced_mask_of_fewer_than_two_values_leaves_the_running_statistics(counting: int):
+    mask, x = jnp.arange(6) < counting, X[:, 0, 0]
+    y, state = jax.jit(lambda mask: batch_norm().apply(AFFINE, STATE, x, mask, train=True))(mask)
+    jax.tree.map(np.testing.assert_array_equal, state, STATE)
+    np.testing.assert_allclose(y, batch_norm().apply(AFFINE, STATE, x)[0], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"two or more values per channel, found x \(6, 3\) with a mask"):
+        batch_norm().apply(AFFINE, STATE, x, mask, train=True)
 
 
-@pytest.mark.parametrize("norm", [batch_norm, layer_norm])
+def test_a_mask_goes_through_compose():
+    def forward(call: Any, x: Any, mask: Any) -> Any:
+        return call.norm(x, mask)
+
+    model = layers.compose(forward, norm=batch_norm())
+    params, state = model.init(KEY, X, MASK)
+    found = model.apply(params, state, X, MASK, train=True)[0]
+    np.testing.assert_array_equal(found, batch_norm().apply(params["norm"], state["norm"], X, MASK, train=True)[0])
+
+
+@pytest.mark.parametrize("shape", [(5,), (6, 4), (6, 5, 4, 3), (6, 1)])
+def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]):
+    with pytest.raises(
+        ValueError, match=r"mask: expected the first axes of x \(6, 5, 4, 3\), channels excluded, found"
+    ):
+        batch_norm().apply(AFFINE, STATE, X, np.ones(shape, bool))
+
+
+def test_a_mask_of_numbers_is_refused():
+    with pytest.raises(TypeError, match="mask: expected booleans, true for what counts, found float32: mask > 0"):
+        batch_norm().apply(AFFINE, STATE, X, jnp.ones(6))
+
+
+# --- with layer_norm ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [batch_norm, layers.layer_norm])
 def test_scale_and_offset_can_be_left_out(norm: Any):
     assert set(norm().init(KEY, X)[0]) == {"scale", "offset"}
     assert set(norm(use_scale=False).init(KEY, X)[0]) == {"offset"}
@@ -136,14 +182,14 @@ def test_scale_and_offset_can_be_left_out(norm: Any):
     np.testing.assert_array_equal(bare.apply({}, state, X)[0], norm().apply(plain, state, X)[0])
 
 
-@pytest.mark.parametrize(("norm", "train"), [(batch_norm(epsilon=0.0), True), (layer_norm(epsilon=0.0), False)])
+@pytest.mark.parametrize(("norm", "train"), [(batch_norm(epsilon=0.0), True), (layers.layer_norm(epsilon=0.0), False)])
 def test_a_large_mean_does_not_cancel_the_variance(norm: Any, train: bool):
     x = 4096.0 + jnp.array([[0.0, 1.0], [1.0, 0.0]])
     y, _ = norm.apply(*norm.init(KEY, x), x, train=train)
     np.testing.assert_array_equal(y, [[-1.0, 1.0], [1.0, -1.0]])
 
 
-@pytest.mark.parametrize("norm", [batch_norm(), layer_norm()])
+@pytest.mark.parametrize("norm", [batch_norm(), layers.layer_norm()])
 def test_statistics_are_float32_for_half_precision_inputs(norm: Any):
     # In bfloat16, 256 + 1 is 256: a sum of 400 ones would stop there.
     x = jnp.concatenate([jnp.ones((400, 400)), jnp.zeros((400, 400))]).astype(jnp.bfloat16)
@@ -154,7 +200,7 @@ def test_statistics_are_float32_for_half_precision_inputs(norm: Any):
     np.testing.assert_allclose(np.unique(np.asarray(y, np.float32)), [-1.0, 1.0], rtol=1e-4)
 
 
-@pytest.mark.parametrize("norm", [batch_norm(), layer_norm()])
+@pytest.mark.parametrize("norm", [batch_norm(), layers.layer_norm()])
 def test_norms_refuse_integers_and_other_channels(norm: Any):
     with pytest.raises(TypeError, match="floating type, found int32"):
         norm.init(KEY, jnp.ones((2, 3), int))
