@@ -1,11 +1,17 @@
 """Data: datasets that live in memory, how they are split and scaled, the sources that batches come from, tokenizers."""
 
 from dlcore.data import synthetic as synthetic
+from dlcore.data._arrays import load_arrays
 from dlcore.data._bundled import breast_cancer, diabetes, digits, iris, load, names, wine
+from dlcore.data._cache import data_dir
 from dlcore.data._card import Card, card
+from dlcore.data._cifar import cifar10, cifar100
 from dlcore.data._dataset import Dataset, as_dataset
+from dlcore.data._download import fetch
 from dlcore.data._encode import OneHotEncoder, OrdinalEncoder, one_hot_encoder, ordinal_encoder
 from dlcore.data._folds import k_fold
+from dlcore.data._idx import read_idx, write_idx
+from dlcore.data._mnist import fashion_mnist, kmnist, mnist
 from dlcore.data._resample import class_weights, label_noise, learning_curve_subsets, oversample, smote
 from dlcore.data._scale import min_max, standardize
 from dlcore.data._source import Batches, Source, Stacked, permutation_index
@@ -24,8 +30,8 @@ __all__ = [
     "BPETokenizer",
     "Batches",
     "ByteTokenizer",
-    "CharTokenizer",
     "Card",
+    "CharTokenizer",
     "Dataset",
     "OneHotEncoder",
     "OrdinalEncoder",
@@ -36,25 +42,35 @@ __all__ = [
     "bpe_tokenizer",
     "breast_cancer",
     "byte_tokenizer",
-    "char_tokenizer",
     "card",
+    "char_tokenizer",
+    "cifar10",
+    "cifar100",
     "class_weights",
+    "data_dir",
     "diabetes",
     "digits",
+    "fashion_mnist",
+    "fetch",
     "iris",
     "k_fold",
+    "kmnist",
     "label_noise",
     "learning_curve_subsets",
     "load",
+    "load_arrays",
     "min_max",
+    "mnist",
     "names",
     "one_hot_encoder",
     "ordinal_encoder",
     "oversample",
     "permutation_index",
+    "read_idx",
     "smote",
     "split",
     "standardize",
     "synthetic",
     "wine",
+    "write_idx",
 ]

@@ -66,6 +66,10 @@ def same_bits(ours, theirs):
 
 
 @pytest.mark.parametrize(("make", "strength", "batch"), STRENGTHS)
+def test_what_is_made_is_an_augmentation():
+    assert isinstance(a.flip(), a.Augmentation)
+
+
 def test_bits_are_the_same_eager_and_in_a_compiled_loop_with_a_strength_that_is_known_or_traced(make, strength, batch):
     @jax.jit
     def loop(keys, strength):

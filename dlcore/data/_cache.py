@@ -1,0 +1,52 @@
+"""Where downloaded data live on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from dlcore.errors import DataError
+
+_REPAIR = "set DLCORE_DATA to a folder that can be written"
+
+
+def data_dir() -> Path:
+    """Returns the folder that downloads go to, made if it is not there.
+
+    It is `$DLCORE_DATA`, or else `dlcore` in the cache folder of the platform: `$XDG_CACHE_HOME` or `~/.cache` on
+    Linux, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
+
+    Raises:
+        DataError: there is no home folder, or the folder cannot be made.
+
+    Source: XDG Base Directory Specification (freedesktop.org, 2021).
+
+    Example:
+        >>> import pytest, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        ...     patch.setenv("DLCORE_DATA", f"{folder}/mine")
+        ...     data_dir().name, data_dir().is_dir()
+        ('mine', True)
+    """
+    try:
+        chosen = os.environ.get("DLCORE_DATA")
+        folder = Path(chosen).expanduser() if chosen else _platform_cache() / "dlcore"
+    except RuntimeError:  # no home: neither in the environment nor in the list of users
+        raise DataError(f"~: expected a home folder for downloaded data, found none; {_REPAIR}") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = f"that it cannot be made ({error.strerror})"
+        raise DataError(f"{folder}: expected a folder for downloaded data, found {found}; {_REPAIR}") from None
+    return folder
+
+
+def _platform_cache() -> Path:
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return Path(local) if local else Path.home() / "AppData" / "Local"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return chosen if chosen.is_absolute() else Path.home() / ".cache"  # relative paths are ignored, says the standard
