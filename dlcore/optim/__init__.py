@@ -11,6 +11,7 @@ from dlcore.optim._average import accumulate, averaged_weights, ema, lookahead, 
 from dlcore.optim._large import adafactor, lamb, lars, muon
 from dlcore.optim._momentum import momentum, sgd
 from dlcore.optim._optimizer import Optimizer, optimizer
+from dlcore.optim._sam import sam
 from dlcore.optim._schedules import (
     constant,
     cosine_decay,
@@ -75,6 +76,7 @@ __all__ = [
     "proximal_l1",
     "radam",
     "rmsprop",
+    "sam",
     "sgd",
     "step_decay",
     "swa",

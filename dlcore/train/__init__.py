@@ -1,5 +1,6 @@
 """Training: objectives, steps, whole runs, sweeps of them, and runs from disk."""
 
+from dlcore.train._augmented import augmented
 from dlcore.train._cache import cache_folder
 from dlcore.train._devices import use_all_cores
 from dlcore.train._fit import fit
@@ -13,6 +14,7 @@ from dlcore.train._state import TrainState
 from dlcore.train._sweep import sweep
 
 __all__ = [
+    "augmented",
     "Result",
     "Run",
     "Sweep",

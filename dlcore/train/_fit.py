@@ -19,6 +19,7 @@ def fit(
     objective: Any = None,
     optimizer: Any = None,
     step: Any = None,
+    augment: Any = None,
     epochs: float | None = None,
     steps: int | None = None,
     batch_size: int = 64,
@@ -55,6 +56,8 @@ def fit(
       objective: in place of loss and metrics; see `supervised`.
       optimizer: any optax optimizer, or `hparams -> optimizer`; `dl.optim.adam()` unless given.
       step: in place of `gradient_step(objective, optimizer)`.
+      augment: `(key, batch) -> batch`, such as `dl.augment.flip()`, or `hparams -> augmentation`; it changes training
+        batches, inside the compiled step, and nothing else.
       epochs: passes over the training data, 20 unless `epochs` or `steps` is given.
       steps: number of updates, in place of epochs.
       batch_size: examples a step; the remainder of an epoch is dropped.

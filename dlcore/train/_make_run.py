@@ -52,8 +52,8 @@ def make_run(model: Any, data: Any, *, remat: int | None = None, **options: Any)
       model: as in `fit`.
       data: a `Dataset`, a pair (x, y) or a source; a host iterator is not a pure function.
       remat: how many steps to compute again at a time on the way back.
-      **options: `loss`, `metrics`, `objective`, `optimizer`, `step`, `epochs`, `steps`, `batch_size`, `hparams`, as in
-        `fit`.
+      **options: `loss`, `metrics`, `objective`, `optimizer`, `step`, `augment`, `epochs`, `steps`, `batch_size`,
+        `hparams`, as in `fit`.
 
     Returns:
       A function of a JAX key and of numeric hyperparameters by name, which win over those given here.

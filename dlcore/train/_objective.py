@@ -75,9 +75,10 @@ def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
             return ratio(loss), (state, pairs)
 
         (loss, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
-        # The loss goes along for the few that look at it, such as `optim.plateau`.
+        # They go along for the few that look at them: `optim.plateau` at the loss, `optim.sam` for another gradient.
         update = optax.with_extra_args_support(transform).update
-        change, opt_state = update(gradient, carry.opt_state, carry.params, value=loss)
+        extra = {"value": loss, "grad_fn": jax.grad(lambda params: mean_loss(params)[0])}
+        change, opt_state = update(gradient, carry.opt_state, carry.params, **extra)
         params = optax.apply_updates(carry.params, change)
         after = dataclasses.replace(carry, step=carry.step + 1, params=params, state=state, opt_state=opt_state)
         return after, pairs | {"gradient": gradient}

@@ -35,6 +35,7 @@ PREPARED = (
     "objective",
     "optimizer",
     "step",
+    "augment",
     "epochs",
     "steps",
     "batch_size",

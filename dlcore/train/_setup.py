@@ -15,6 +15,7 @@ from dlcore.core import Layer
 from dlcore.errors import suggest, suggest_arguments
 from dlcore.optim import adam
 from dlcore.recipe import recipe_of
+from dlcore.train._augmented import augmented
 from dlcore.train._hparams import (
     Recorder,
     as_arrays,
@@ -54,6 +55,7 @@ def prepare(
     objective: Any = None,
     optimizer: Any = None,
     step: Any = None,
+    augment: Any = None,
     epochs: float | None = None,
     steps: int | None = None,
     batch_size: int = 64,
@@ -64,20 +66,22 @@ def prepare(
         raise TypeError(f"model: expected a layer, or a function of the hyperparameters, found {model!r}{_hint(model)}")
     if objective is not None and (loss is not None or metrics is not None):
         raise ValueError("objective: it stands in place of loss and metrics; give either it or them")
-    for name, function in (("loss", loss), ("objective", objective), ("step", step)):
+    for name, function in (("loss", loss), ("objective", objective), ("step", step), ("augment", augment)):
         if function is not None and (not callable(function) or isinstance(function, Layer)):
             raise TypeError(f"{name}: expected a function, found {function!r}")
+    if getattr(augment, "is_recipe", False):
+        raise TypeError(f"augment: expected an augmentation, found the factory of one{_hint(augment)}")
     inputs = as_inputs(data, batch_size)
     if optimizer is not None and not hasattr(optimizer, "update") and not is_builder(optimizer):
         wanted = "an optax optimizer or a function of hparams"
         raise TypeError(f"optimizer: expected {wanted}, found {optimizer!r}{_hint(optimizer)}")
     build, numbers = split_optimizer(adam() if optimizer is None else optimizer)
     values, structure = split_hparams(hparams or {}, numbers)
-    model, build, loss, objective = (
+    model, build, loss, objective, augment = (
         with_structure(thing, structure) if structure and is_builder(thing) else thing  # pyright: ignore
-        for thing in (model, build, loss, objective)
+        for thing in (model, build, loss, objective, augment)
     )
-    check_builders(values, [thing for thing in (model, build, loss, objective) if is_builder(thing)])
+    check_builders(values, [thing for thing in (model, build, loss, objective, augment) if is_builder(thing)])
     if objective is None and step is not None and loss is None and metrics is None:
         inputs = inputs._replace(splits={})  # a step of one's own says nothing of how to evaluate
     elif objective is None:
@@ -90,11 +94,13 @@ def prepare(
     shapes = Shapes.of((inputs.batch["x"] if has_x else inputs.batch,))  # a batch without "x" goes to the model whole
     classes = len(inputs.dataset.classes) if inputs.dataset is not None else 0
     names = tuple(sorted(values))
-    traced = _trace(model, objective, build, shapes, Shapes.of(inputs.batch), names, classes, step is None)
+    batch = Shapes.of(inputs.batch)
+    traced = _trace(model, objective, build, augment, shapes, batch, names, classes, step is None)
     if step is None and (unread := [name for name in hparams or {} if name not in traced.read]):
         raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], traced.read)}")
     total = _total(epochs, steps, inputs)
     step = step or gradient_step(objective, build)  # pyright: ignore[reportArgumentType]
+    step = step if augment is None else augmented(step, augment)
     return Setup(model, objective, build, step, batch_size, inputs, shapes, values, structure, total, traced.measured)
 
 
@@ -163,6 +169,7 @@ def _trace(
     model: Any,
     objective: Any,
     optimizer: Any,
+    augment: Any,
     inputs: Shapes,
     batch: Shapes,
     names: tuple[str, ...],
@@ -179,6 +186,8 @@ def _trace(
         params, state = layer.init(key, *inputs.tree)
         transform = build_optimizer(optimizer, hparams)
         opt_state = transform.init(params)
+        if augment is not None:
+            batch = build_function(augment, hparams)(key, batch)
         if objective is not None:
             function = build_function(objective, hparams)
             loss, (_, metrics) = function(params, state, batch, key=key, train=True, hparams=hparams)

@@ -33,6 +33,7 @@ def sweep(
     objective: Any = None,
     optimizer: Any = None,
     step: Any = None,
+    augment: Any = None,
     epochs: float | None = None,
     steps: int | None = None,
     batch_size: int = 64,
@@ -60,8 +61,8 @@ def sweep(
       model: a layer, or `hparams -> layer`.
       data: as in `fit`, but no iterator.
       space: lists of values or distributions (`dl.space.log_uniform`) by name, or a list of points. A name is a
-        hyperparameter, or one of the arguments `model`, `loss`, `objective`, `optimizer`, `step`, `epochs`, `steps` and
-        `batch_size`.
+        hyperparameter, or one of the arguments `model`, `loss`, `objective`, `optimizer`, `step`, `augment`, `epochs`,
+        `steps` and `batch_size`.
       seeds: so many runs at each point, with the seeds key, key + 1, ...; or those that are listed.
       samples: how many draws are made from distributions.
       rungs: epochs at which only the better half of the points goes on (successive halving), judged by the mean of

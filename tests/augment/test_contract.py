@@ -66,10 +66,6 @@ def same_bits(ours, theirs):
 
 
 @pytest.mark.parametrize(("make", "strength", "batch"), STRENGTHS)
-def test_what_is_made_is_an_augmentation():
-    assert isinstance(a.flip(), a.Augmentation)
-
-
 def test_bits_are_the_same_eager_and_in_a_compiled_loop_with_a_strength_that_is_known_or_traced(make, strength, batch):
     @jax.jit
     def loop(keys, strength):
@@ -237,3 +233,7 @@ WRONG = [
 def test_a_wrong_call_names_the_argument_and_what_was_found(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_what_is_made_is_an_augmentation():
+    assert isinstance(a.flip(), a.Augmentation)
