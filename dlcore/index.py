@@ -39,7 +39,9 @@ def index() -> Mapping[str, Mapping[str, str]]:
         module = importlib.import_module("dlcore" if room == "dlcore" else f"dlcore.{room}")
         names = sorted(getattr(module, "__all__", None) or _defined(module), key=str.lower)
         things = {name: getattr(module, name) for name in names}
-        found[room] = {name: first_line(thing) for name, thing in things.items() if callable(thing)}
+        found[room] = {
+            name: first_line(thing) for name, thing in things.items() if callable(thing) and not _is_alias(thing)
+        }
     return found
 
 
@@ -66,6 +68,11 @@ def first_line(thing: object) -> str:
     """Returns the first line of a docstring, or what kind of thing it is."""
     text = inspect.getdoc(thing) or ""
     return text.split("\n\n")[0].replace("\n", " ").strip() or type(thing).__name__
+
+
+def _is_alias(thing: object) -> bool:
+    """Whether it is a name for a type of functions, which has no docstring of its own."""
+    return type(thing).__module__ in ("typing", "collections.abc", "types") and not inspect.isroutine(thing)
 
 
 def _escaped(line: str) -> str:

@@ -1,5 +1,7 @@
 """Sharpness-aware minimisation against the two lines of its paper."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +13,12 @@ from dlcore import optim
 
 A = np.random.default_rng(0).normal(size=(6, 4))
 LOSS = lambda w: jnp.sum(jnp.square(A @ w["a"] - 1)) + jnp.sum(jnp.cosh(w["b"]))
-START = {"a": jnp.ones(4), "b": jnp.array([0.3, -0.2])}
+START: Any = {"a": jnp.ones(4), "b": jnp.array([0.3, -0.2])}
 
 
 def test_a_step_is_that_of_the_gradient_at_the_worst_point_nearby():
-    optimizer, w = optim.sam(optim.momentum(0.01, 0.9), radius=0.1), START
+    w: Any = START
+    optimizer = optim.sam(optim.momentum(0.01, 0.9), radius=0.1)
     state, by_hand, velocity = optimizer.init(w), jax.tree.map(np.asarray, w), jax.tree.map(np.zeros_like, w)
     for _ in range(50):
         change, state = optimizer.update(jax.grad(LOSS)(w), state, w, grad_fn=jax.grad(LOSS))
@@ -32,7 +35,7 @@ def test_a_gradient_of_zero_stays_where_it_is():
     w = {"a": jnp.zeros(2)}
     gradient = jax.grad(lambda w: jnp.sum(jnp.square(w["a"])))
     change, _ = (optimizer := optim.sam(optim.sgd(0.1))).update(gradient(w), optimizer.init(w), w, grad_fn=gradient)
-    np.testing.assert_array_equal(change["a"], 0)
+    np.testing.assert_array_equal(jax.tree.leaves(change)[0], 0)
 
 
 def test_fit_gives_it_the_second_gradient():

@@ -48,4 +48,4 @@ def sam(inner: Any, radius: float = 0.05) -> Any:
         there = jax.tree.map(lambda w, g: (w + share * g).astype(w.dtype), params, gradient)
         return optax.with_extra_args_support(inner).update(grad_fn(there), state, params, **extra)
 
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+    return optax.GradientTransformationExtraArgs(inner.init, update)  # pyright: ignore[reportArgumentType]

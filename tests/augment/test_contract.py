@@ -233,7 +233,3 @@ WRONG = [
 def test_a_wrong_call_names_the_argument_and_what_was_found(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-def test_what_is_made_is_an_augmentation():
-    assert isinstance(a.flip(), a.Augmentation)

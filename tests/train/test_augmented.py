@@ -1,5 +1,7 @@
 """Augmentation in training: inside the step, of the run's key and the step alone."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ from dlcore.train import augmented, gradient_step, supervised
 MODEL = dl.models.softmax_regression(10)
 SHIFT = augment.shift(2)
 DIGITS = dl.data.digits()
-FEW = {"epochs": 1, "batch_size": 256}
+FEW: dict[str, Any] = {"epochs": 1, "batch_size": 256}
 
 
 def test_a_run_sees_what_the_augmentation_makes_of_each_batch():
