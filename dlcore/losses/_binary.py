@@ -32,10 +32,29 @@ def binary_cross_entropy(predictions: Any, targets: Any, *, positive_weight: Any
       Array([6.931e-01, 1.000e+04], dtype=float32)
     """
     logits, goal = _binary("binary_cross_entropy", predictions, targets, where)
-    # log s(x) = -softplus(-x) and log(1 - s(x)) = -softplus(x)
-    positive = goal * jax.nn.softplus(-logits)
-    positive = positive if positive_weight is None else jnp.asarray(positive_weight, logits.dtype) * positive
-    return zero_outside(where, per_example(positive + (1 - goal) * jax.nn.softplus(logits)))
+    weight = None if positive_weight is None else jnp.asarray(positive_weight, logits.dtype)
+    return zero_outside(where, per_example(_entropy(logits, goal, weight)))
+
+
+@jax.custom_jvp
+def _entropy(x: jax.Array, goal: jax.Array, weight: jax.Array | None) -> jax.Array:
+    # -log s(x) = softplus(-x) and -log(1 - s(x)) = softplus(x), of which each is the other and x: one logarithm.
+    rest = jnp.log1p(jnp.exp(-jnp.abs(x)))
+    if weight is None:
+        return jnp.maximum(x, 0) - goal * x + rest
+    positive, negative = weight * goal, 1 - goal
+    return (positive + negative) * rest + jnp.where(x > 0, negative * x, -positive * x)
+
+
+@_entropy.defjvp
+def _entropy_jvp(primals: Any, tangents: Any) -> Any:
+    # By hand, since |x| has no second derivative at 0, where logits begin.
+    (x, goal, weight), (x_dot, goal_dot, weight_dot) = primals, tangents
+    factor = 1 if weight is None else weight
+    slope = (1 - goal) * jax.nn.sigmoid(x) - factor * goal * jax.nn.sigmoid(-x)
+    found = jax.nn.softplus(-x)  # left out by the compiler where targets and weights have no tangent
+    change = factor * goal_dot if weight is None else factor * goal_dot + weight_dot * goal
+    return _entropy(x, goal, weight), slope * x_dot + change * found - goal_dot * (found + x)
 
 
 def binary_focal(predictions: Any, targets: Any, *, gamma: Any = 2.0, alpha: Any = None, where: Any = None) -> Any:

@@ -67,10 +67,12 @@ def cross_entropy(
         kept = goal != ignore_index
         where, goal = kept if where is None else kept & where, jnp.where(kept, goal, 0)
     logits, goal = masked(where, logits.shape[:-1], logits, goal)
-    hit = goal[..., None] == jnp.arange(classes)  # a comparison, not a gather: its gradient needs no scatter
     if is_plain:
-        loss = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(jnp.where(hit, logits, 0), axis=-1)
+        place = jnp.where(goal < 0, classes, goal)[..., None]  # -1 would be the last class
+        own = jnp.take_along_axis(logits, place, axis=-1, mode="fill", fill_value=jnp.nan)[..., 0]
+        loss = jax.nn.logsumexp(logits, axis=-1) - own
     else:
+        hit = goal[..., None] == jnp.arange(classes)
         weights = _weighted(hit.astype(logits.dtype), label_smoothing, class_weights)
         loss = -jnp.sum(weights * jax.nn.log_softmax(logits), axis=-1)
     return zero_outside(where, jnp.where((goal < 0) | (goal >= classes), jnp.nan, loss))

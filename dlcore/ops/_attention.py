@@ -71,36 +71,50 @@ def attention(
         options: dict[str, Any] = {"scale": scale, "is_causal": causal, "local_window_size": window}
         return jax.nn.dot_product_attention(query, key, value, implementation="cudnn", **options)
     (batch, steps, heads, _), groups = query.shape, key.shape[2]
-    grouped = query.reshape(batch, steps, groups, heads // groups, -1)
+    # The heads of a group one below the other, so that all products are of matrices as they lie in memory.
+    rows = query.reshape(batch, steps, groups, heads // groups, -1).transpose(0, 2, 3, 1, 4)
+    rows = rows.reshape(batch, groups, -1, query.shape[-1])  # (B, groups, heads of a group * T, features)
+    columns, value = key.transpose(0, 2, 3, 1), value.transpose(0, 2, 1, 3)
     wide = np.promote_types(query.dtype, np.float32)
-    logits = jnp.einsum("btkgd,bskd->bkgts", grouped, key, preferred_element_type=wide) * jnp.asarray(scale, wide)
-    allowed = _allowed(steps, key.shape[1], causal, window)
+    logits = jnp.matmul(rows, columns, preferred_element_type=wide) * jnp.asarray(scale, wide)
+    shape = (batch, groups, heads // groups, steps, key.shape[1])
+    allowed = np.tile(_allowed(steps, key.shape[1], causal, window), (heads // groups, 1))
     if bias is not None:
-        bias = _per_group(bias, groups, logits.shape).astype(wide)
+        bias = _in_rows(bias, shape).astype(wide)
         allowed = allowed & (bias > -jnp.inf)
         logits = logits + jnp.where(bias > -jnp.inf, bias, 0)
     if mask is not None:
-        allowed = allowed & _per_group(jnp.asarray(mask, bool), groups, logits.shape)
-    is_open = mask is None and bias is None and not causal and window is None
-    weights = softmax(logits) if is_open else softmax(logits, where=jnp.broadcast_to(allowed, logits.shape))
+        allowed = allowed & _in_rows(jnp.asarray(mask, bool), shape)
+    weights = _masked_softmax(logits, allowed)
     if dropout_key is not None:
         share = jnp.asarray(dropout, wide)
         kept = jax.random.uniform(dropout_key, weights.shape, wide) >= share
         weights = jnp.where(kept, weights / (1 - share), 0)
-    out = jnp.einsum("bkgts,bskd->btkgd", weights.astype(value.dtype), value)
-    return out.reshape(batch, steps, heads, -1)
+    out = (weights.astype(value.dtype) @ value).reshape(batch, heads, steps, -1)
+    return out.transpose(0, 2, 1, 3)
 
 
-def _allowed(steps: int, keys: int, causal: bool, window: tuple[int, int] | None) -> jax.Array:
-    apart = jnp.arange(keys) - jnp.arange(steps)[:, None]  # (T, S): how far to the right
-    allowed = apart <= 0 if causal else jnp.ones((steps, keys), bool)
+def _masked_softmax(logits: jax.Array, allowed: Any) -> jax.Array:
+    """The softmax over what is allowed, and zeros in rows where nothing is."""
+    known = isinstance(allowed, np.ndarray)
+    if known and allowed.all():
+        return softmax(logits)
+    # A finite number far below, not -inf: a row of those would be NaN. What is allowed outweighs it to exactly 0.
+    weights = softmax(jnp.where(allowed, logits, jnp.finfo(logits.dtype).min))
+    some = allowed.any(-1, keepdims=True)
+    return weights if known and some.all() else jnp.where(some, weights, 0)
+
+
+def _allowed(steps: int, keys: int, causal: bool, window: tuple[int, int] | None) -> np.ndarray:
+    apart = np.arange(keys) - np.arange(steps)[:, None]  # (T, S): how far to the right
+    allowed = apart <= 0 if causal else np.ones((steps, keys), bool)
     return allowed if window is None else allowed & (apart >= -window[0]) & (apart <= window[1])
 
 
-def _per_group(given: Any, groups: int, shape: tuple[int, ...]) -> jax.Array:
-    """Returns what broadcasts to (B, heads, T, S) as what broadcasts to (B, groups, heads of a group, T, S)."""
+def _in_rows(given: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Returns what broadcasts to (B, heads, T, S) as what broadcasts to (B, groups, heads of a group * T, S)."""
     given = jnp.asarray(given)
-    batch, _, inner, steps, keys = shape
+    batch, groups, inner, steps, keys = shape
     whole = (batch, groups * inner, steps, keys)
     try:
         fits = np.broadcast_shapes(given.shape, whole) == whole
@@ -109,9 +123,12 @@ def _per_group(given: Any, groups: int, shape: tuple[int, ...]) -> jax.Array:
     if not fits:
         raise ValueError(f"mask and bias: expected what broadcasts to (B, heads, T, S) = {whole}, found {given.shape}")
     given = given.reshape((1,) * (4 - given.ndim) + given.shape)
-    if given.shape[1] == 1:
-        return given[:, :, None]
-    return given.reshape(given.shape[0], groups, inner, *given.shape[2:])
+    if inner == 1:
+        return given
+    # Heads of a group, or one for all, each with all its steps.
+    given = given[:, :, None] if given.shape[1] == 1 else given.reshape(-1, groups, inner, *given.shape[2:])
+    given = jnp.broadcast_to(given, (*given.shape[:2], inner, steps, given.shape[-1]))
+    return given.reshape(*given.shape[:2], inner * steps, given.shape[-1])
 
 
 def _check(query: Any, key: Any, value: Any, window: Any) -> None:
