@@ -8,6 +8,7 @@ import numpy as np
 from dlcore.checks import expect_floating, expect_params, expect_positive
 from dlcore.core import layer
 from dlcore.initializers import Initializer, lecun_normal, zeros
+from dlcore.ops import linear
 
 
 @layer
@@ -53,7 +54,7 @@ def dense(
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> tuple[Any, Any]:
         x = expect_floating(x, "dense")
         expect_params(params, kernel=(x.shape[-1], features), **({"bias": (features,)} if use_bias else {}))
-        y = x @ params["kernel"].astype(x.dtype)
+        y = linear(x, params["kernel"].astype(x.dtype))
         return y + params["bias"].astype(x.dtype) if use_bias else y, state
 
     return init, apply

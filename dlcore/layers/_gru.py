@@ -74,7 +74,7 @@ def gru_cell(
     def apply(params: Any, state: Any, carry: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         weights, h, x = prepare("gru_cell", (features, 3), params, carry, x, biases=biases)
         h = jnp.zeros((*x.shape[:-1], features), x.dtype) if h is None else h
-        x = x @ weights["kernel"] + weights["bias"]
+        x = ops.linear(x, weights["kernel"]) + weights["bias"]
         h = gru_step(x, h, weights["recurrent_kernel"], weights.get("recurrent_bias"))
         return (h, h), state
 

@@ -77,7 +77,7 @@ def lstm_cell(
 
     def apply(params: Any, state: Any, carry: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         weights, carry, x = ready(params, carry, x)
-        z = x @ weights["kernel"] + weights["bias"]
+        z = ops.linear(x, weights["kernel"]) + weights["bias"]
         if carry is None:
             h = c = jnp.zeros((*x.shape[:-1], features), x.dtype)
         else:

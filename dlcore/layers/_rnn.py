@@ -66,7 +66,7 @@ def rnn_cell(
 
     def apply(params: Any, state: Any, carry: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         weights, carry, x = prepare("rnn_cell", (features, 1), params, carry, x)
-        h = x @ weights["kernel"] + weights["bias"]
+        h = ops.linear(x, weights["kernel"]) + weights["bias"]
         if carry is not None:
             h = h + carry @ weights["recurrent_kernel"]
         h = activation(h)

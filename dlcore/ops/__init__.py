@@ -10,6 +10,7 @@ from dlcore.ops._conv import conv as conv
 from dlcore.ops._conv_transpose import conv_transpose as conv_transpose
 from dlcore.ops._gru import gru as gru
 from dlcore.ops._lengths import length_mask as length_mask
+from dlcore.ops._linear import linear as linear
 from dlcore.ops._lstm import lstm as lstm
 from dlcore.ops._normalise import l2_normalise as l2_normalise
 from dlcore.ops._normalise import moments as moments

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from dlcore.ops._blocks import conv_on_blocks, suits_blocks
+from dlcore.ops._linear import linear
 from dlcore.ops._window import IntOrInts, Padding, Windows, integer, plan_windows, spatial_shape, window_slices
 
 __all__ = ["conv"]
@@ -78,7 +79,7 @@ def conv(
 def by_platform(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, windows: Windows, groups: int) -> jax.Array:
     """The formulation that suits the sizes and the platform for which the program is lowered."""
     if windows.is_pointwise and groups == 1:
-        return _plus(x @ kernel.reshape(kernel.shape[-2:]), bias)
+        return _plus(linear(x, kernel.reshape(kernel.shape[-2:])), bias)
     native = functools.partial(as_conv, windows=windows, groups=groups)
     if not fits_patches(x, windows, groups):
         return native(x, kernel, bias)
@@ -137,10 +138,10 @@ def _plus(y: jax.Array, bias: jax.Array | None) -> jax.Array:
 
 def _patch_product(x: jax.Array, kernel: jax.Array, windows: Windows, groups: int) -> jax.Array:
     if groups == 1:
-        return _patches(x, windows) @ kernel.reshape(-1, kernel.shape[-1])
+        return linear(_patches(x, windows), kernel.reshape(-1, kernel.shape[-1]))
     x = jnp.moveaxis(x.reshape(*x.shape[:-1], groups, -1), -2, 0)  # (G, B, *spatial, C_in / G)
     kernel = jnp.moveaxis(kernel.reshape(*kernel.shape[:-1], groups, -1), -2, 0)  # (G, *window, C_in / G, C_out / G)
-    y = jax.vmap(lambda x, kernel: _patches(x, windows) @ kernel.reshape(-1, kernel.shape[-1]))(x, kernel)
+    y = jax.vmap(lambda x, kernel: linear(_patches(x, windows), kernel.reshape(-1, kernel.shape[-1])))(x, kernel)
     y = jnp.moveaxis(y, 0, -2)  # (B, *output, G, C_out / G)
     return y.reshape(*y.shape[:-2], -1)
 

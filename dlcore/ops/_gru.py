@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from dlcore.ops._linear import linear
 from dlcore.ops._over_time import Cell, Weights, run, scan_steps, with_time_first
 from dlcore.ops._recurrence_shapes import expect_recurrence
 
@@ -62,7 +63,7 @@ def gru(
     def loop(x: jax.Array, h: jax.Array, valid: Any, reverse: bool) -> Any:
         if recurrent_bias is None:
             step = lambda h, x: (gru_step(x, h, recurrent_kernel),) * 2
-            return scan_steps(step, x @ kernel + bias, h, valid, reverse)
+            return scan_steps(step, linear(x, kernel) + bias, h, valid, reverse)
         (h,), y = run(_CELL, reverse, x, _parts(kernel, recurrent_kernel, bias, recurrent_bias), (h,), valid)
         return h, y
 

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
+from dlcore.ops._linear import linear
+
 __all__ = ["Cell", "Weights", "run", "scan_steps", "with_time_first"]
 
 Carry = tuple[jax.Array, ...]
@@ -69,12 +71,10 @@ def _tangent(x: jax.Array, x_dot: Any, h: jax.Array, part: Weights, part_dot: We
         if row is not None:
             values.append(value)
             rows.append(row)
-    values = jnp.concatenate(values, -1)
-    # As a matrix: XLA would transpose all of the cotangent of a product with more axes, which takes as long again.
-    z_dot = (values.reshape(-1, values.shape[-1]) @ jnp.concatenate(rows)).reshape(*x.shape[:-1], -1)
+    z_dot = linear(jnp.concatenate(values, -1), jnp.concatenate(rows))
     if part.kernel is None or isinstance(x_dot, SymbolicZero):  # the inputs of a model have no tangent
         return z_dot
-    return z_dot + x_dot @ part.kernel
+    return z_dot + linear(x_dot, part.kernel)
 
 
 def _instantiate(tangents: Any) -> Any:
@@ -125,7 +125,7 @@ def _loop(cell: Cell, reverse: bool, x: jax.Array, weights: tuple[Weights, ...],
         return after, (after[0], slopes)
 
     zeros = lambda own: jnp.zeros((*x.shape[:-1], *own.bias.shape), x.dtype)
-    z = tuple(zeros(own) if own.kernel is None else x @ own.kernel for own in weights)
+    z = tuple(zeros(own) if own.kernel is None else linear(x, own.kernel) for own in weights)
     return lax.scan(step, carry, (z, valid), reverse=reverse)
 
 
