@@ -11,11 +11,17 @@ from dlcore.data._download import fetch
 from dlcore.data._encode import OneHotEncoder, OrdinalEncoder, one_hot_encoder, ordinal_encoder
 from dlcore.data._folds import k_fold
 from dlcore.data._idx import read_idx, write_idx
+from dlcore.data._image_file import read_image
+from dlcore.data._image_folder import image_folder
+from dlcore.data._mapped_windows import MappedWindows
 from dlcore.data._mnist import fashion_mnist, kmnist, mnist
 from dlcore.data._resample import class_weights, label_noise, learning_curve_subsets, oversample, smote
 from dlcore.data._scale import min_max, standardize
 from dlcore.data._source import Batches, Source, Stacked, permutation_index
 from dlcore.data._split import split
+from dlcore.data._table import read_table
+from dlcore.data._text import Corpus, pydoc, read_text
+from dlcore.data._token_file import write_tokens
 from dlcore.data._tokenizers import (
     BPETokenizer,
     ByteTokenizer,
@@ -25,6 +31,7 @@ from dlcore.data._tokenizers import (
     byte_tokenizer,
     char_tokenizer,
 )
+from dlcore.data._windows import Windows
 
 __all__ = [
     "BPETokenizer",
@@ -32,12 +39,15 @@ __all__ = [
     "ByteTokenizer",
     "Card",
     "CharTokenizer",
+    "Corpus",
     "Dataset",
+    "MappedWindows",
     "OneHotEncoder",
     "OrdinalEncoder",
     "Source",
     "Stacked",
     "Tokenizer",
+    "Windows",
     "as_dataset",
     "bpe_tokenizer",
     "breast_cancer",
@@ -52,6 +62,7 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "fetch",
+    "image_folder",
     "iris",
     "k_fold",
     "kmnist",
@@ -66,11 +77,16 @@ __all__ = [
     "ordinal_encoder",
     "oversample",
     "permutation_index",
+    "pydoc",
     "read_idx",
+    "read_image",
+    "read_table",
+    "read_text",
     "smote",
     "split",
     "standardize",
     "synthetic",
     "wine",
     "write_idx",
+    "write_tokens",
 ]
