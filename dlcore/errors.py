@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["CheckpointError", "DataError", "DlcoreError", "bind", "suggest", "suggest_arguments"]
+__all__ = ["CheckpointError", "DataError", "DlcoreError", "bind", "one_line", "suggest", "suggest_arguments"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +49,22 @@ class CheckpointError(DlcoreError):
         Traceback (most recent call last):
         dlcore.errors.CheckpointError: runs/a/440: expected params/0/kernel of shape (64, 128), found (64, 32)
     """
+
+
+def one_line(text: object, most: int = 200) -> str:
+    r"""Returns what a file said, as a part of an error message: one line, of characters that can be printed.
+
+    Args:
+        text: anything; line breaks become blanks, what cannot be printed is escaped.
+        most: of so many characters; the rest becomes dots.
+
+    Example:
+        >>> one_line("expected\n a name, found \x1b[31m", 28)
+        'expected a name, found \\x1b[...'
+    """
+    line = " ".join(str(text).split())
+    line = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line[: most + 1])
+    return line if len(line) <= most else f"{line[:most]}..."
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

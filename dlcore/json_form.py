@@ -76,9 +76,10 @@ def from_json(data: Any) -> Any:
             return tuple(from_json(item) for item in items)
         case {"dict": dict(items)}:
             return {name: from_json(item) for name, item in items.items()}
-        case {"array": items, "dtype": str(name)}:  # before the dtype alone, which would match it too
+        # Numbers alone: a text of "S2000000000" would take two gigabytes.
+        case {"array": items, "dtype": str(name)} if np.dtype(name).kind in "biuf":
             return np.asarray(items, dtype=name)[()]
-        case {"dtype": str(name)}:
+        case {"dtype": str(name)} if len(data) == 1:
             return np.dtype(name)
         case {"key": list(numbers), "impl": str(name)}:
             return jax.random.wrap_key_data(jnp.asarray(numbers, jnp.uint32), impl=name)

@@ -13,7 +13,7 @@ from dlcore.data._bounded_gzip import MOST_EXPANSION
 from dlcore.data._dataset import Dataset, as_dataset
 from dlcore.data._npy import read_npy
 from dlcore.data._regular import described, open_regular
-from dlcore.errors import DataError
+from dlcore.errors import DataError, one_line
 
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _KEYS = {"x": ("train", "x"), "y": ("train", "y")} | {
@@ -62,7 +62,13 @@ def load_arrays(
     else:
         why = "; unpickling would run what it holds" if path.suffix in (".pkl", ".pickle") else ""
         raise DataError(f"{path}: expected a .npz or .npy file, found the ending {path.suffix!r}{why}")
-    name = path.stem if name is None else name
+    try:
+        return _dataset(path.stem if name is None else name, splits)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _dataset(name: str, splits: Mapping[str, Mapping[str, np.ndarray]]) -> Dataset:
     # With all labels at hand, a class that is in the test split alone has its place as well.
     every = [arrays["y"] for arrays in splits.values()]
     labels = all(array.dtype.kind in "iub" for array in every) and all(array.size for array in every)
@@ -113,7 +119,7 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
         except DataError:
             raise
         except Exception as error:  # BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError and more
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             raise DataError(f"{path}: expected a whole .npz file, found damage ({reason})") from None
     return arrays
 

@@ -31,7 +31,7 @@ def is_integer(array: np.ndarray) -> bool:
 
 def finite_float32(where: str, array: np.ndarray) -> np.ndarray:
     """Returns `array` in float32, refusing NaN and infinity (and what becomes infinite in float32)."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN is "invalid"
         single = array.astype(np.float32, copy=False)
     finite = np.isfinite(single)
     if not finite.all():

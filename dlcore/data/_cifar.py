@@ -18,7 +18,7 @@ from dlcore.data._dataset import Dataset
 from dlcore.data._download import fetch
 from dlcore.data._images import Examples, image_dataset
 from dlcore.data._regular import open_regular
-from dlcore.errors import DataError
+from dlcore.errors import DataError, one_line
 from dlcore.recipe import recipe
 
 _remembered = functools.partial(recipe, wrap=lambda dataset: dataset, interned=False)
@@ -186,7 +186,7 @@ def _records(path: Path, archive: _Archive) -> dict[str, np.ndarray]:
         except DataError:
             raise
         except Exception as error:  # tarfile raises a dozen kinds for crafted headers, RecursionError among them
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             raise DataError(f"{path}: expected a tar archive, found damage ({reason})") from None
         while reader.read(1 << 20):  # zeros, up to the trailer with the checksum
             pass

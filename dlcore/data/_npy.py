@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from dlcore.data._regular import described
-from dlcore.errors import DataError
+from dlcore.errors import DataError, one_line
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _BYTES = 1 << 20
@@ -33,9 +33,9 @@ def read_npy(where: str, stream: Any, size: int) -> np.ndarray:
         raise DataError(f"{where}: expected an array of real numbers, found dtype {str(dtype)[:60]}")
     declared, there = math.prod(shape) * dtype.itemsize, size - counted.count  # Python integers: no overflow
     if declared != there:
-        raise DataError(f"{where}: expected {declared} bytes for {dtype.name} {shape}, found {there}")
+        raise DataError(f"{where}: expected {declared} bytes for {dtype.name} {one_line(shape)}, found {there}")
     if len(shape) > 64 or math.prod(length or 1 for length in shape) * dtype.itemsize > sys.maxsize:
-        raise DataError(f"{where}: expected a shape that fits this machine, found {str(shape)[:60]}")
+        raise DataError(f"{where}: expected a shape that fits this machine, found {one_line(shape, 60)}")
     array = np.empty(shape[::-1] if fortran else shape, dtype)
     _fill(where, stream, array)
     array = array.T if fortran else array
@@ -53,8 +53,10 @@ def _header(where: str, counted: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
         shape, fortran, dtype = _HEADERS[version](counted)  # NumPy refuses headers above 10,000 bytes
         if any(isinstance(length, bool) or length < 0 for length in shape):
             raise ValueError(f"negative length in {shape}")
+        if math.prod(length or 1 for length in shape) > 10**200:  # Python writes no number of more than 4,300 digits
+            raise ValueError("more numbers than any machine has")
     except Exception as error:  # the header is a Python literal, so that the kinds are many
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = one_line(error, 120) or type(error).__name__
         raise DataError(f"{where}: expected a .npy header, found damage ({reason})") from None
     return shape, fortran, dtype
 

@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from dlcore.losses._checks import as_floating, expect_number, masked, same_shape, zero_outside
+from dlcore.ops import l2_normalise
 
 
 def cosine(predictions: Any, targets: Any, *, where: Any = None) -> jax.Array:
     """Cosine distance, `1 - x . t / (|x| |t|)`: 0 for the same direction, 2 for the opposite one.
 
     Args:
-      predictions: (..., features). A vector of zeros has no direction: its loss is 1, and its gradient finite.
+      predictions: (..., features). A vector of zeros has no direction: its loss is 1, and its gradient 0.
       targets: of exactly that shape.
       where: booleans (...) or what broadcasts to it; the loss is 0 where they are false, and so is its gradient.
 
@@ -25,7 +26,7 @@ def cosine(predictions: Any, targets: Any, *, where: Any = None) -> jax.Array:
     """
     x, goal = same_shape("cosine", *as_floating("cosine", predictions, targets))
     x, goal = masked(where, x.shape[:-1], x, goal)
-    return zero_outside(where, 1 - jnp.sum(_unit(x) * _unit(goal), axis=-1))
+    return zero_outside(where, 1 - jnp.sum(l2_normalise(x) * l2_normalise(goal), axis=-1))
 
 
 def triplet(anchor: Any, positive: Any, negative: Any, *, margin: float = 1.0, where: Any = None) -> jax.Array:
@@ -79,7 +80,7 @@ def info_nce(queries: Any, keys: Any, *, temperature: Any = 0.1) -> jax.Array:
     queries, keys = same_shape("info_nce", *as_floating("info_nce", queries, keys))
     if queries.ndim != 2:
         raise ValueError(f"info_nce: expected queries and keys (N, features), found {queries.shape}")
-    logits = _unit(queries) @ _unit(keys).T / temperature
+    logits = l2_normalise(queries) @ l2_normalise(keys).T / temperature
     return jax.nn.logsumexp(logits, axis=-1) - jnp.diagonal(logits)
 
 
@@ -107,17 +108,11 @@ def nt_xent(first: Any, second: Any, *, temperature: Any = 0.5) -> jax.Array:
     first, second = same_shape("nt_xent", *as_floating("nt_xent", first, second))
     if first.ndim != 2:
         raise ValueError(f"nt_xent: expected two views (N, features), found {first.shape}")
-    views, count = _unit(jnp.concatenate([first, second])), len(first)
+    views, count = l2_normalise(jnp.concatenate([first, second])), len(first)
     logits = views @ views.T / temperature
     own = jnp.concatenate([jnp.diagonal(logits, count), jnp.diagonal(logits, -count)])
     others = jnp.where(jnp.eye(2 * count, dtype=bool), -jnp.inf, logits)  # not itself
     return (jax.nn.logsumexp(others, axis=-1) - own).reshape(2, count).mean(0)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
-    least = jnp.asarray(1e-8, x.dtype) ** 2
-    return x * jax.lax.rsqrt(jnp.maximum(square, least))
 
 
 def _length(x: jax.Array) -> jax.Array:

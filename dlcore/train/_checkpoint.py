@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.errors import CheckpointError
+from dlcore.errors import CheckpointError, one_line
 
 SCHEMA = 1
 KEY = "dlcore"
@@ -39,6 +39,10 @@ def read_header(folder: Path) -> dict[str, Any]:
         if metadata["digest"] != digest(metadata[KEY].encode()):
             raise ValueError("its metadata were changed")
         header = json.loads(metadata[KEY])
+        if type(header["schema"]) is not int:
+            raise ValueError(f"its schema is {header['schema']!r}")
+        if header["schema"] <= SCHEMA:
+            _check_form(header)
     except Exception as error:
         raise Damaged(f"{folder} is damaged: {reason(error)}") from None
     if header["schema"] > SCHEMA:
@@ -50,19 +54,46 @@ def read_header(folder: Path) -> dict[str, Any]:
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     header = read_header(folder)
     try:
-        with orbax() as ocp, ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-            pieces = reader.restore(folder.absolute() / "default")
+        pieces = _pieces(folder)
         data = np.concatenate([pieces[name] for name in sorted(pieces)])
         if header["digest"] != digest(data):
             raise ValueError("its arrays were changed")
+        arrays, start = {}, 1
+        for name, (dtype, shape) in header["arrays"].items():
+            end = start + np.dtype(dtype).itemsize * math.prod(shape)
+            arrays[name] = data[start:end].copy().view(dtype).reshape(shape)
+            start = end
+        if start != len(data):
+            raise ValueError(f"its arrays have {len(data)} bytes, and its metadata say {start}")
     except Exception as error:
         raise Damaged(f"{folder} is damaged: {reason(error)}") from None
-    arrays, start = {}, 1
-    for name, (dtype, shape) in header["arrays"].items():
-        end = start + np.dtype(dtype).itemsize * math.prod(shape)
-        arrays[name] = data[start:end].copy().view(dtype).reshape(shape)
-        start = end
     return header, arrays
+
+
+def _check_form(header: dict[str, Any]) -> None:
+    """Refuses metadata that no `Store` wrote, whose digest is right all the same."""
+    for name, kinds in {"step": int, "score": float | None, "arrays": dict, "meta": dict, "digest": str}.items():
+        if not isinstance(header[name], kinds):
+            raise ValueError(f"its {name} is {header[name]!r}")
+    for name, form in header["arrays"].items():
+        if not is_form(form):
+            raise ValueError(f"its array {name!r} is {form!r}")
+
+
+def is_form(form: Any) -> bool:
+    """Whether this is the JSON form of an array: the name of its dtype, and its shape."""
+    return (
+        isinstance(form, list)
+        and len(form) == 2
+        and isinstance(form[0], str)
+        and isinstance(form[1], list)
+        and all(type(length) is int and length >= 0 for length in form[1])
+    )
+
+
+def _pieces(folder: Path) -> dict[str, np.ndarray]:
+    with orbax() as ocp, ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        return reader.restore(folder.absolute() / "default")
 
 
 def digest(data: Any) -> str:
@@ -75,7 +106,7 @@ def reason(error: BaseException) -> str:
         return error.strerror
     if found := re.search(r"os_error_code='(\d+)'", str(error)):
         return os.strerror(int(found[1]))
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return one_line(next(iter(str(error).splitlines()), "")) or type(error).__name__
 
 
 _turn = threading.RLock()

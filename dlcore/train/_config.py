@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from dlcore._version import __version__
-from dlcore.errors import CheckpointError, DlcoreError
+from dlcore.errors import CheckpointError, one_line
 from dlcore.json_form import from_json, to_json
 from dlcore.train._checkpoint import SCHEMA
 from dlcore.train._setup import Setup
@@ -43,7 +43,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     old, new = before["arguments"], after["arguments"]
     for name in dict.fromkeys([*old, *new]):
         if name not in LENGTH and old.get(name) != new.get(name):
-            lines.append(f"{name}: {_say(old.get(name))} -> {_say(new.get(name))}")
+            lines.append(one_line(f"{name}: {_say(old.get(name))} -> {_say(new.get(name))}", 2000))
     for name in ("data", "params"):
         if before["digests"][name] != after["digests"][name] and not any(line.startswith(f"{name}:") for line in lines):
             lines.append(f"{name}: the arrays are others than before")
@@ -70,13 +70,13 @@ def read_arguments(config: Mapping[str, Any], given: Mapping[str, Any], where: A
             continue
         try:
             arguments[name] = from_json(form)
-        except (DlcoreError, TypeError, ValueError):
+        except Exception:  # a file may say anything, and a factory may raise anything
             if name == "data" and config["batch"] is not None:
                 arguments[name] = None
                 continue
-            raise CheckpointError(
-                f"{where} was made with {name} = {_say(form)}, which cannot be built from its name: give {name}=..."
-            ) from None
+            name = one_line(name)
+            found = f"{name} = {one_line(_say(form))}, which cannot be built from its name"
+            raise CheckpointError(f"{where} was made with {found}: give {name}=...") from None
     return arguments
 
 

@@ -7,6 +7,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from dlcore.errors import one_line
+
 NAME = "test_look.txt"
 
 
@@ -51,7 +53,7 @@ class FirstLook:
         # this process alone.
         with contextlib.suppress(OSError):
             if file.exists():
-                return file.read_text().strip() or "an unknown day"
+                return _when(file)
             handle, part = tempfile.mkstemp(prefix=f".{NAME}.", dir=self._folder)
             try:
                 with os.fdopen(handle, "w") as text:
@@ -59,9 +61,14 @@ class FirstLook:
                 # Unlike a replacement, a link fails where another process was first.
                 os.link(part, file)
             except FileExistsError:
-                return file.read_text().strip() or "an unknown day"
+                return _when(file)
             except OSError:
                 os.replace(part, file)  # a file system without links
             finally:
                 Path(part).unlink(missing_ok=True)
         return ""
+
+
+def _when(file: Path) -> str:
+    with file.open("rb") as content:
+        return one_line(content.read(200).decode("utf-8", "replace"), 80) or "an unknown day"

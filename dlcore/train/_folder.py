@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.errors import CheckpointError
-from dlcore.train._checkpoint import SCHEMA
+from dlcore.errors import CheckpointError, one_line
+from dlcore.train._checkpoint import SCHEMA, is_form
 from dlcore.train._first_look import NAME as LOOK
 from dlcore.train._lock import Lock
 
 CONFIG, CHECKPOINTS = "config.json", "checkpoints"
 FILES = (CONFIG, "results.json", "metrics.csv", "curves.png", "report.html", "lanes.csv", "lanes.json", LOOK)
+_DEEPEST = 200  # brackets in brackets; what reads them calls itself
 
 
 class RunFolder:
@@ -91,13 +92,48 @@ def read_config(path: str | Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        config = json.loads(file.read_text())
+        config = json.loads(file.read_text(encoding="utf-8"))
         schema = config["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{file} is damaged: {error}") from None
-    if not isinstance(schema, int) or schema > SCHEMA:
+        if type(schema) is not int:
+            raise ValueError(f"its schema is {schema!r}")
+        if schema <= SCHEMA:
+            _check_form(config)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{file} is damaged: {_reason(error)}") from None
+    if schema > SCHEMA:
         raise CheckpointError(f"{file} was written by a newer dlcore: schema {schema}, this one reads up to {SCHEMA}")
     return config
+
+
+def _check_form(config: dict[str, Any]) -> None:
+    """Refuses what no run wrote, before it is read as if one had."""
+    kinds = {"kind": str, "arguments": dict, "digests": dict, "batch": dict | None}
+    for name, kind in kinds.items():
+        if not isinstance(config[name], kind):
+            raise ValueError(f"its {name} is {config[name]!r}")
+    if config["total"] is not None and not (type(config["total"]) is int and config["total"] >= 0):
+        raise ValueError(f"its total is {config['total']!r}")
+    if not all(isinstance(config["digests"][name], str | None) for name in ("data", "params")):
+        raise ValueError(f"its digests are {config['digests']!r}")
+    for name, form in (config["batch"] or {}).items():
+        if not is_form([*form[::-1]] if isinstance(form, list) else form):
+            raise ValueError(f"its batch has {name!r} of {form!r}")
+        np.dtype(form[1])
+    level: list[Any] = [config]
+    depth = 0
+    while level := [one for each in level for one in (each.values() if isinstance(each, dict) else each)]:
+        level, depth = [one for one in level if isinstance(one, dict | list)], depth + 1
+        if depth > _DEEPEST:
+            raise ValueError(f"its brackets are nested deeper than {_DEEPEST}")
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case KeyError():
+            return f"it has no {one_line(error)}"
+        case RecursionError():
+            return "its brackets are nested too deep"
+    return one_line(error)
 
 
 def numbers(value: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcore.errors import CheckpointError, one_line
 from dlcore.train._patience import Monitor
 from dlcore.train._snapshot import Snapshot
 from dlcore.train._store import Store
@@ -56,4 +57,7 @@ def open_snapshot(path: Path, step: int | None = None) -> Snapshot | None:
     found = store.load(step)
     for sentence in found.skipped:
         warnings.warn(f"{sentence}; using step {found.step}", stacklevel=4)
-    return Snapshot(found.step, found.arrays, tuple(found.meta["reasons"]))
+    reasons = found.meta.get("reasons")
+    if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
+        raise CheckpointError(f"{path / str(found.step)} is damaged: its reasons are {one_line(repr(reasons))}")
+    return Snapshot(found.step, found.arrays, tuple(reasons))

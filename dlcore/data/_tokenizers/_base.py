@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from dlcore.errors import DataError, suggest
+from dlcore.errors import DataError, one_line, suggest
 
 FORMAT = "dlcore tokenizer"
 VERSION = 1
@@ -211,7 +211,7 @@ class Tokenizer:
         except RecursionError:
             raise DataError(f"{path}: expected JSON, found brackets nested too deep") from None
         except ValueError as error:
-            raise DataError(f"{path}: {error}") from None
+            raise DataError(f"{path}: {one_line(error)}") from None
 
     @cached_property
     def _special_pattern(self) -> re.Pattern[str]:

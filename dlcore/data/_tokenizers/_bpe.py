@@ -20,6 +20,7 @@ PATTERN = re.compile(
     r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+",
 )
 _REMEMBERED = 1 << 16  # words
+_MOST_BYTES = 1 << 26  # of all tokens together; a hundred times what 100,000 tokens of a language take
 _LONGEST = 64  # characters of a word that is worth remembering
 
 Pair = tuple[int, int]
@@ -188,6 +189,7 @@ def _check_merges(merges: Any) -> tuple[Pair, ...]:
     if isinstance(merges, str) or not isinstance(merges, Sequence):
         raise TypeError(f"merges: expected pairs of ids, found {type(merges).__name__}")
     pairs: dict[Pair, None] = {}
+    lengths, total = [1] * 256, 0
     for place, pair in enumerate(merges):
         is_pair = isinstance(pair, list | tuple) and len(pair) == 2 and all(type(one) is int for one in pair)
         if not is_pair or not all(0 <= one < 256 + place for one in pair):
@@ -195,4 +197,9 @@ def _check_merges(merges: Any) -> tuple[Pair, ...]:
         if (known := (pair[0], pair[1])) in pairs:
             raise ValueError(f"merges: expected different pairs, found {pair!r} again at place {place}")
         pairs[known] = None
+        lengths.append(lengths[pair[0]] + lengths[pair[1]])
+        total += lengths[-1]
+        if total > _MOST_BYTES:  # each merge can double a token: sixty make one that no machine can hold
+            found = f"more at place {place}"
+            raise ValueError(f"merges: expected tokens of at most {_MOST_BYTES} bytes in all, found {found}")
     return tuple(pairs)
