@@ -102,7 +102,7 @@ def test_a_mistyped_option_gets_a_suggestion(tmp_path):
 def test_list_shows_presets_data_and_optimizers(capsys):
     main(["list"])
     out = capsys.readouterr().out
-    for name in ("lenet5", "mlp", "digits: 1437 train", "diabetes", "adamw"):
+    for name in ("lenet5", "mlp", "digits         here      1,797 images", "diabetes", "adamw"):
         assert name in out
 
 

@@ -1,5 +1,6 @@
 """The folder of a run: its configuration, its checkpoints, its metrics and pictures, one writer at a time."""
 
+import contextlib
 import csv
 import io
 import json
@@ -75,6 +76,8 @@ class RunFolder:
             part.write_bytes(content.encode() if isinstance(content, str) else content)
             os.replace(part, self.path / name)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             raise CheckpointError(f"{self.path / name} cannot be written: {error.strerror}") from None
 
     def put_json(self, name: str, content: Any) -> None:
@@ -91,6 +94,8 @@ def read_config(path: str | Path) -> dict[str, Any] | None:
     file = Path(path) / CONFIG
     if not file.exists():
         return None
+    if not file.is_file():  # a named pipe would be waited for
+        raise CheckpointError(f"{file} is damaged: expected a file, found something else")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         schema = config["schema"]

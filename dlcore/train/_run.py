@@ -281,7 +281,7 @@ class Run:
         Args:
           path: the file.
         """
-        Path(path).write_text(page(self.headline(), run_sections(self)))
+        Path(path).write_text(page(self.headline(), run_sections(self)), encoding="utf-8")
 
     def __repr__(self) -> str:
         lines = [f"{name.replace('_', ' '):<20} {spread(value)}" for name, value in self.summary().items()]

@@ -1,0 +1,114 @@
+"""`dlcore show`."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from dlcore.cli._files import check_place, write_whole
+from dlcore.errors import suggest
+
+# What an augmentation takes where no default is its own: mild, and on images of any size.
+STRENGTHS: Mapping[str, Any] = {
+    "affine": {"degrees": 15.0, "translate": 0.1, "scale": (0.9, 1.1), "shear": 10.0},
+    "color": {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1},
+    "crop": {"padding": 2},
+    "cutout": {"size": 4},
+    "noise": {"std": 0.1},
+    "rotate": {"degrees": 15.0},
+    "shift": {"pixels": 2},
+    **{name: {} for name in ("autocontrast", "equalize", "flip", "posterize", "rand_augment", "solarize")},
+}
+WIDTH = 600  # pixels that a sheet is enlarged to, by a whole factor
+ROWS, COLUMNS = 10, 8  # of a table, where --count says nothing
+
+
+def show(
+    data: str,
+    /,
+    split: Literal["train", "validation", "test"] = "train",
+    augment: tuple[str, ...] = (),
+    out: Path | None = None,
+    count: int | None = None,
+) -> None:
+    """Show a data set: its card, and a contact sheet of its images or the first rows of its table.
+
+    Args:
+        data: its name; see `dlcore list`.
+        split: which part of it.
+        augment: augmentations to apply one after the other, as in --augment flip shift.
+        out: the picture; DATA-SPLIT.png by default.
+        count: how many examples; 64 images or 10 rows by default.
+    """
+    from dlcore.data import card, load
+
+    if count is not None and count < 1:
+        raise ValueError(f"count: expected a positive whole number, found {count}")
+    dataset = load(data)
+    arrays = dataset.splits[split]
+    x = arrays["x"]
+    is_image = x.ndim == 4 and x.shape[-1] in (1, 3)
+    for word, given in (("--augment", augment), ("--out", out)):
+        if given and not is_image:
+            raise ValueError(f"{word}: expected a data set of images, found {data} with x {x.shape[1:]}")
+    place = Path(f"{data}-{split}.png") if out is None else out
+    if is_image:
+        check_place(place)
+        picture = png(sheet(x[: count or 64], augment))
+    print(card(data))
+    if is_image:
+        write_whole(place, picture)
+        print(f"contact sheet: {place}")
+    else:
+        print(rows_text(dataset, arrays, count or ROWS))
+
+
+def sheet(images: Any, augmentations: Sequence[str] = ()) -> Any:
+    """Returns the pixels of a contact sheet, (height, width, 3) uint8, of images that may be augmented first.
+
+    Args:
+        images: (N, H, W, 1) or (N, H, W, 3).
+        augmentations: names in `dlcore.augment`.
+
+    Raises:
+        ValueError: for an augmentation that is not there, or that says nothing to a picture.
+    """
+    import jax
+    import numpy as np
+
+    from dlcore import augment
+    from dlcore.report import contact_sheet
+
+    for name in augmentations:
+        if name not in STRENGTHS:
+            raise ValueError(f"augment: there is no {name!r} of images{suggest(name, STRENGTHS)}")
+    if augmentations:
+        change = augment.chain(*(getattr(augment, name)(**STRENGTHS[name]) for name in augmentations))
+        images = np.asarray(change(jax.random.key(0), {"x": np.asarray(images)})["x"])
+        images = np.clip(images, 0, 1) if "noise" in augmentations else images
+    pixels = contact_sheet(images)
+    factor = max(1, WIDTH // pixels.shape[1])
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def png(pixels: Any) -> bytes:
+    """Returns (height, width, 3) uint8 as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
+def rows_text(dataset: Any, arrays: Mapping[str, Any], count: int) -> str:
+    """Returns the first rows of a split as a table: the first columns of x, and y."""
+    from dlcore.report import table_text
+
+    rows = []
+    for x, y in zip(arrays["x"][:count], arrays["y"][:count], strict=True):
+        flat = x.reshape(-1)
+        names = dataset.feature_names or [f"x{index}" for index in range(len(flat))]
+        row = {name: value.item() for name, value in zip(names[:COLUMNS], flat, strict=False)}
+        row |= {"...": "..."} if len(flat) > COLUMNS else {}
+        rows.append(row | {"y": dataset.classes[y] if dataset.classes and y.ndim == 0 else y.ravel()[0].item()})
+    return table_text(rows)

@@ -1,0 +1,90 @@
+"""`dlcore train`."""
+
+from pathlib import Path
+
+from dlcore.cli._start import arguments_of, check_out, leave, next_folder
+
+
+def train(
+    preset: str | None = None,
+    /,
+    data: str | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    seeds: int | None = None,
+    patience: int | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    allow_changes: bool = False,
+    save_every: int | None = None,
+    config: Path | None = None,
+) -> None:
+    """Train a preset, and leave a folder with its checkpoints, metrics, curves and report.
+
+    Args:
+        preset: what to train, lenet5 by default; see `dlcore list`.
+        data: another data set.
+        optimizer: another optimizer.
+        learning_rate: another learning rate.
+        batch_size: examples a step.
+        epochs: passes over the training data.
+        seed: seed of the weights, the batches and the draws; 0 by default.
+        seeds: train so many seeds at once, and report the spread.
+        patience: stop after so many epochs without improvement, with the best weights.
+        out: the folder of the run; runs/PRESET-N by default.
+        overwrite: replace an earlier run in that folder.
+        resume: go on with the run in that folder, with the options that it was started with.
+        allow_changes: go on with other options.
+        save_every: epochs between two checkpoints; a minute by default.
+        config: a JSON or TOML file of these options; those on the command line win.
+    """
+    from dlcore import presets
+    from dlcore.train import fit, use_all_cores
+    from dlcore.train._config import read_arguments
+    from dlcore.train._folder import read_config
+
+    check_out(out)
+    if resume and out is None:
+        raise ValueError("--resume: say which run to go on with: --out DIR")
+    if seeds is not None:
+        use_all_cores()
+    earlier = read_config(out) if resume and out is not None else None
+    if earlier is not None and preset is None:
+        arguments, about = read_arguments(earlier, {}, out), f"going on with {out}"
+    else:
+        chosen = presets.preset(preset or "lenet5")
+        arguments, about = arguments_of(chosen), chosen.about
+    given = {"batch_size": batch_size, "epochs": epochs, "key": seed, "seeds": seeds, "patience": patience}
+    arguments |= {name: value for name, value in given.items() if value is not None}
+    if data is not None:
+        from dlcore.data import load
+
+        arguments["data"] = load(data)
+    if optimizer is not None or learning_rate is not None:
+        chosen = presets.preset(preset or "lenet5")
+        rate = chosen.learning_rate if learning_rate is None else learning_rate
+        arguments["optimizer"] = presets.make_optimizer(optimizer or chosen.optimizer, rate)
+    folder = next_folder(preset or "lenet5") if out is None else out
+    print(f"{about}\n{arguments['data']}", flush=True)
+    run = fit(
+        arguments.pop("model"),
+        arguments.pop("data"),
+        **arguments,
+        out=folder,
+        overwrite=overwrite,
+        resume=resume,
+        allow_changes=allow_changes,
+        save_every=save_every,
+        progress=True,
+    )
+    print(run)
+    if (folder / "report.html").exists():  # not where it was stopped before the first step
+        print(f"report: {folder / 'report.html'}")
+    leave(
+        sorted(set([run.stopped] if isinstance(run.stopped, str) else run.stopped)),
+        f"dlcore train --resume --out {folder}",
+    )
