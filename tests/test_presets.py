@@ -37,10 +37,6 @@ def test_a_name_that_is_not_there_gets_a_suggestion(call, words):
     assert all(word in str(caught.value) for word in words)
 
 
-def test_every_bundled_data_set_can_be_loaded_by_name():
-    assert set(data.names()) == {"digits", "iris", "wine", "breast_cancer", "diabetes"}
-
-
 @pytest.mark.parametrize("name", ["prelu", "maxout", "glu", "rely"])
 def test_activations_that_do_not_go_element_by_element_are_not_offered(name: str):
     with pytest.raises(ValueError, match=f"activation: there is no '{name}'"):

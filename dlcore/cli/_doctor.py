@@ -78,7 +78,9 @@ def devices() -> list[Finding]:
 
 def folders() -> list[Finding]:
     """Looks at the compile cache, the data folder and the working folder."""
-    from dlcore.cli._folders import data_folder, size_of
+    from dlcore.cli._folders import size_of
+    from dlcore.data._cache import data_place
+    from dlcore.errors import DataError
     from dlcore.train._cache import cache_folder
 
     cache, told = cache_folder(), os.environ.get("DLCORE_CACHE", "")
@@ -90,7 +92,10 @@ def folders() -> list[Finding]:
     else:
         repair = "set DLCORE_CACHE to a folder that can be written, or to off"
         found = [Finding("compile cache", "no folder that can be written; every start compiles anew", repair)]
-    data = data_folder()
+    try:
+        data = data_place()
+    except DataError as error:
+        return [*found, Finding("data folder", _line(error), "set DLCORE_DATA to a folder"), _working_folder()]
     if data.exists() and not data.is_dir():
         found.append(Finding("data folder", f"{data} is no folder", "remove it, or set DLCORE_DATA to a folder"))
     elif data.is_dir():

@@ -1,31 +1,7 @@
-"""Folders that belong to no run."""
+"""What lies in a folder."""
 
 import os
-import sys
 from pathlib import Path
-
-
-def data_folder() -> Path:
-    """Returns where fetched data sets lie: `DLCORE_DATA`, or a folder of the platform's cache.
-
-    Nothing is made, and a machine without a home folder gets one beneath the working folder.
-
-    Example:
-        >>> data_folder().name
-        'data'
-    """
-    if wanted := os.environ.get("DLCORE_DATA"):
-        folder = Path(wanted)
-    elif sys.platform == "darwin":
-        folder = Path("~/Library/Caches/dlcore/data")
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", "~"), "dlcore", "data")
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "dlcore", "data")
-    try:
-        return folder.expanduser()
-    except RuntimeError:  # no home
-        return Path("dlcore-cache", "data")
 
 
 def size_of(folder: Path) -> tuple[int, int]:

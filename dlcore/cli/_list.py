@@ -17,14 +17,23 @@ def list_names(*, all: bool = False, markdown: bool = False) -> None:
         print(index.as_markdown() if markdown else index.as_text())
         return
     from dlcore import data, presets
-    from dlcore.cli._folders import data_folder
 
     for title, lines in (
         ("presets", [f"{name:<14} {chosen.about}" for name, chosen in presets.PRESETS.items()]),
-        ("data", data_lines(dict.fromkeys(data.names(), ()), data_folder())),
+        ("data", data_lines({name: data.files(name) for name in data.names()}, _data_place())),
         ("optimizers", list(presets.OPTIMIZERS)),
     ):
         print("\n  ".join([title, *lines]))
+
+
+def _data_place() -> Path:
+    from dlcore.data._cache import data_place
+    from dlcore.errors import DataError
+
+    try:
+        return data_place()
+    except DataError:  # no home: nothing is there
+        return Path("nowhere")
 
 
 def data_lines(sets: Mapping[str, Sequence[str]], folder: Path) -> list[str]:

@@ -5,20 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from dlcore.cli._augment import make
 from dlcore.cli._files import check_place, write_whole
-from dlcore.errors import suggest
 
-# What an augmentation takes where no default is its own: mild, and on images of any size.
-STRENGTHS: Mapping[str, Any] = {
-    "affine": {"degrees": 15.0, "translate": 0.1, "scale": (0.9, 1.1), "shear": 10.0},
-    "color": {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1},
-    "crop": {"padding": 2},
-    "cutout": {"size": 4},
-    "noise": {"std": 0.1},
-    "rotate": {"degrees": 15.0},
-    "shift": {"pixels": 2},
-    **{name: {} for name in ("autocontrast", "equalize", "flip", "posterize", "rand_augment", "solarize")},
-}
 WIDTH = 600  # pixels that a sheet is enlarged to, by a whole factor
 ROWS, COLUMNS = 10, 8  # of a table, where --count says nothing
 
@@ -27,6 +16,7 @@ def show(
     data: str,
     /,
     split: Literal["train", "validation", "test"] = "train",
+    data_dir: Path | None = None,
     augment: tuple[str, ...] = (),
     out: Path | None = None,
     count: int | None = None,
@@ -36,6 +26,7 @@ def show(
     Args:
         data: its name; see `dlcore list`.
         split: which part of it.
+        data_dir: where the files of a data set are that would be downloaded.
         augment: augmentations to apply one after the other, as in --augment flip shift.
         out: the picture; DATA-SPLIT.png by default.
         count: how many examples; 64 images or 10 rows by default.
@@ -44,7 +35,7 @@ def show(
 
     if count is not None and count < 1:
         raise ValueError(f"count: expected a positive whole number, found {count}")
-    dataset = load(data)
+    dataset = load(data, folder=data_dir)
     arrays = dataset.splits[split]
     x = arrays["x"]
     is_image = x.ndim == 4 and x.shape[-1] in (1, 3)
@@ -76,15 +67,11 @@ def sheet(images: Any, augmentations: Sequence[str] = ()) -> Any:
     import jax
     import numpy as np
 
-    from dlcore import augment
     from dlcore.report import contact_sheet
 
-    for name in augmentations:
-        if name not in STRENGTHS:
-            raise ValueError(f"augment: there is no {name!r} of images{suggest(name, STRENGTHS)}")
     if augmentations:
-        change = augment.chain(*(getattr(augment, name)(**STRENGTHS[name]) for name in augmentations))
-        images = np.asarray(change(jax.random.key(0), {"x": np.asarray(images)})["x"])
+        batch = {"x": np.asarray(images), "y": np.zeros(len(images), np.int32)}
+        images = np.asarray(make(augmentations, 1)(jax.random.key(0), batch)["x"])
         images = np.clip(images, 0, 1) if "noise" in augmentations else images
     pixels = contact_sheet(images)
     factor = max(1, WIDTH // pixels.shape[1])

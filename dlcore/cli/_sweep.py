@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dlcore.cli._augment import make
 from dlcore.cli._start import arguments_of, check_out, leave, next_folder
 
 
@@ -14,6 +15,8 @@ def sweep(
     samples: int | None = None,
     rungs: tuple[int, ...] = (),
     data: str | None = None,
+    data_dir: Path | None = None,
+    augment: tuple[str, ...] = (),
     epochs: int | None = None,
     seed: int = 0,
     seeds: int = 1,
@@ -34,7 +37,9 @@ def sweep(
         random: ranges to draw from: learning_rate=1e-4:1e-1 (every factor as likely; dropout=0:0.5 evenly, from 0 on)
         samples: how many draws to make.
         rungs: epochs at which the better half of the points goes on.
-        data: another data set.
+        data: another data set; see `dlcore list`.
+        data_dir: where the files of a data set are that would be downloaded.
+        augment: change training images, as in --augment flip shift; see `dlcore show`.
         epochs: passes over the training data.
         seed: the first seed.
         seeds: runs at each point.
@@ -61,10 +66,11 @@ def sweep(
     if resume and out is None:
         raise ValueError("--resume: say which sweep to go on with: --out DIR")
     folder = next_folder(f"{preset}-sweep") if out is None else out
-    dataset = load(data or chosen.data)
+    dataset = load(data or chosen.data, folder=data_dir)
     print(f"{chosen.about}\n{dataset}", flush=True)
     options: Any = arguments_of(chosen) | ({} if epochs is None else {"epochs": epochs})
     options = {name: options[name] for name in ("optimizer", "batch_size", "epochs") if name not in space}
+    options |= {"augment": make(augment, len(dataset.classes))} if augment else {}
     result = run_sweep(
         model,
         dataset,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dlcore.cli._augment import make
 from dlcore.cli._start import arguments_of, check_out, leave, next_folder
 
 
@@ -9,6 +10,8 @@ def train(
     preset: str | None = None,
     /,
     data: str | None = None,
+    data_dir: Path | None = None,
+    augment: tuple[str, ...] = (),
     optimizer: str | None = None,
     learning_rate: float | None = None,
     batch_size: int | None = None,
@@ -27,7 +30,9 @@ def train(
 
     Args:
         preset: what to train, lenet5 by default; see `dlcore list`.
-        data: another data set.
+        data: another data set; see `dlcore list`.
+        data_dir: where the files of a data set are that would be downloaded.
+        augment: change training images, as in --augment flip shift; see `dlcore show`.
         optimizer: another optimizer.
         learning_rate: another learning rate.
         batch_size: examples a step.
@@ -60,10 +65,12 @@ def train(
         arguments, about = arguments_of(chosen), chosen.about
     given = {"batch_size": batch_size, "epochs": epochs, "key": seed, "seeds": seeds, "patience": patience}
     arguments |= {name: value for name, value in given.items() if value is not None}
-    if data is not None:
+    if data is not None or data_dir is not None:
         from dlcore.data import load
 
-        arguments["data"] = load(data)
+        arguments["data"] = load(data or presets.preset(preset or "lenet5").data, folder=data_dir)
+    if augment:
+        arguments["augment"] = make(augment, len(arguments["data"].classes))
     if optimizer is not None or learning_rate is not None:
         chosen = presets.preset(preset or "lenet5")
         rate = chosen.learning_rate if learning_rate is None else learning_rate

@@ -2,7 +2,7 @@
 
 from dlcore.data import synthetic as synthetic
 from dlcore.data._arrays import load_arrays
-from dlcore.data._bundled import breast_cancer, diabetes, digits, iris, load, names, wine
+from dlcore.data._bundled import breast_cancer, diabetes, digits, iris, wine
 from dlcore.data._cache import data_dir
 from dlcore.data._card import Card, card
 from dlcore.data._cifar import cifar10, cifar100
@@ -13,6 +13,7 @@ from dlcore.data._folds import k_fold
 from dlcore.data._idx import read_idx, write_idx
 from dlcore.data._image_file import read_image
 from dlcore.data._image_folder import image_folder
+from dlcore.data._load import files, load, names
 from dlcore.data._mapped_windows import MappedWindows
 from dlcore.data._mnist import fashion_mnist, kmnist, mnist
 from dlcore.data._resample import class_weights, label_noise, learning_curve_subsets, oversample, smote
@@ -62,6 +63,7 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "fetch",
+    "files",
     "image_folder",
     "iris",
     "k_fold",

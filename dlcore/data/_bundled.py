@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 from dlcore.data._dataset import Dataset
 from dlcore.data._scale import standardize
 from dlcore.data._split import split
-from dlcore.errors import suggest
 from dlcore.recipe import recipe
 
 Fractions = tuple[float, float, float]
@@ -165,40 +163,3 @@ def _dataset(name: str, xs: Any, ys: Any, *, classes: Any = (), feature_names: A
     train, validation, test = ({"x": x, "y": y} for x, y in zip(xs, ys, strict=True))
     task = "classification" if len(classes) else "regression"
     return Dataset(name, train, validation, test, task=task, classes=classes, feature_names=feature_names)
-
-
-_BUNDLED: dict[str, Callable[..., Dataset]] = {
-    factory.__name__: factory for factory in (breast_cancer, diabetes, digits, iris, wine)
-}
-
-
-def names() -> tuple[str, ...]:
-    """Returns the names that `load` takes.
-
-    Example:
-        >>> names()
-        ('breast_cancer', 'diabetes', 'digits', 'iris', 'wine')
-    """
-    return tuple(_BUNDLED)
-
-
-def load(name: str, **options: Any) -> Dataset:
-    """Loads a bundled data set by its name.
-
-    Args:
-        name: one of `names()`.
-        options: what the function of that name takes, such as `key` and `fractions`.
-
-    Returns:
-        The `Dataset`.
-
-    Raises:
-        ValueError: the name is unknown, or as the function of that name.
-
-    Example:
-        >>> load("iris", fractions=(0.6, 0.2, 0.2))
-        Dataset iris: 90 train / 30 validation / 30 test, x (4,) float32, y 3 classes
-    """
-    if name not in _BUNDLED:
-        raise ValueError(f"data set: {name!r} is not bundled{suggest(name, _BUNDLED)}")
-    return _BUNDLED[name](**options)

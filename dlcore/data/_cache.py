@@ -14,7 +14,7 @@ _REPAIR = "set DLCORE_DATA to a folder that can be written"
 def data_dir() -> Path:
     """Returns the folder that downloads go to, made if it is not there.
 
-    It is `$DLCORE_DATA`, or else `dlcore` in the cache folder of the platform: `$XDG_CACHE_HOME` or `~/.cache` on
+    It is `$DLCORE_DATA`, or else `dlcore/data` in the cache folder of the platform: `$XDG_CACHE_HOME` or `~/.cache` on
     Linux, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
 
     Raises:
@@ -29,17 +29,26 @@ def data_dir() -> Path:
         ...     data_dir().name, data_dir().is_dir()
         ('mine', True)
     """
-    try:
-        chosen = os.environ.get("DLCORE_DATA")
-        folder = Path(chosen).expanduser() if chosen else _platform_cache() / "dlcore"
-    except RuntimeError:  # no home: neither in the environment nor in the list of users
-        raise DataError(f"~: expected a home folder for downloaded data, found none; {_REPAIR}") from None
+    folder = data_place()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         found = f"that it cannot be made ({error.strerror})"
         raise DataError(f"{folder}: expected a folder for downloaded data, found {found}; {_REPAIR}") from None
     return folder
+
+
+def data_place() -> Path:
+    """Returns the folder of `data_dir`, which may not be there yet.
+
+    Raises:
+        DataError: there is no home folder.
+    """
+    try:
+        chosen = os.environ.get("DLCORE_DATA")
+        return Path(chosen).expanduser() if chosen else _platform_cache() / "dlcore" / "data"
+    except RuntimeError:  # no home: neither in the environment nor in the list of users
+        raise DataError(f"~: expected a home folder for downloaded data, found none; {_REPAIR}") from None
 
 
 def _platform_cache() -> Path:

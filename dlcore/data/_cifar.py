@@ -66,6 +66,9 @@ _HUNDRED = _Archive(
 )
 
 
+FILES = {"cifar10": (_TEN.name,), "cifar100": (_HUNDRED.name,)}
+
+
 @_remembered
 def cifar10(
     *,

@@ -64,6 +64,13 @@ _KUZUSHIJI = _Origin(
 )
 
 
+# By data set; `load` lists them.
+FILES = {
+    name: tuple(origin.files)
+    for name, origin in (("mnist", _MNIST), ("fashion_mnist", _FASHION), ("kmnist", _KUZUSHIJI))
+}
+
+
 @_remembered
 def mnist(
     *,

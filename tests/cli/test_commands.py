@@ -8,12 +8,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import dlcore as dl
-from dlcore.cli import _doctor, _show, main
+from dlcore.cli import _augment, _doctor, _show, main
 from dlcore.cli._list import data_lines
 
 
@@ -72,8 +73,9 @@ def test_a_sheet_in_colour_is_changed_by_augmentations():
     for name in ("flip", "shift", "noise"):
         changed = _show.sheet(images, [name])
         assert changed.shape == plain.shape and (changed != plain).any(), name
-    for name, strengths in _show.STRENGTHS.items():
-        assert callable(getattr(dl.augment, name)(**strengths))
+    batch = {"x": images, "y": np.zeros(8, np.int32)}
+    for name in _augment.STRENGTHS:
+        assert _augment.make([name], 2)(jax.random.key(0), batch)["x"].shape == images.shape
     assert (_show.sheet(images, ["flip", "shift"]) != _show.sheet(images, ["flip"])).any()
     assert Image.open(io.BytesIO(_show.png(plain))).size == plain.shape[1::-1]
 

@@ -440,15 +440,15 @@ def no_places(monkeypatch):
 @pytest.mark.parametrize(
     ("platform", "environment", "expected"),
     [
-        ("linux", {}, "home/.cache/dlcore"),
-        ("linux", {"XDG_CACHE_HOME": "{}/xdg"}, "xdg/dlcore"),
-        ("linux", {"XDG_CACHE_HOME": "relative"}, "home/.cache/dlcore"),
-        ("darwin", {}, "home/Library/Caches/dlcore"),
-        ("win32", {"LOCALAPPDATA": "{}/local"}, "local/dlcore"),
-        ("win32", {}, "home/AppData/Local/dlcore"),
+        ("linux", {}, "home/.cache/dlcore/data"),
+        ("linux", {"XDG_CACHE_HOME": "{}/xdg"}, "xdg/dlcore/data"),
+        ("linux", {"XDG_CACHE_HOME": "relative"}, "home/.cache/dlcore/data"),
+        ("darwin", {}, "home/Library/Caches/dlcore/data"),
+        ("win32", {"LOCALAPPDATA": "{}/local"}, "local/dlcore/data"),
+        ("win32", {}, "home/AppData/Local/dlcore/data"),
         ("linux", {"DLCORE_DATA": "{}/mine", "XDG_CACHE_HOME": "{}/xdg"}, "mine"),
         ("linux", {"DLCORE_DATA": "~/mine"}, "home/mine"),
-        ("linux", {"DLCORE_DATA": ""}, "home/.cache/dlcore"),
+        ("linux", {"DLCORE_DATA": ""}, "home/.cache/dlcore/data"),
     ],
 )
 def test_data_live_in_the_cache_folder_of_the_platform(
@@ -470,5 +470,5 @@ def test_without_a_home_the_error_says_what_to_set(no_places, monkeypatch):
 def test_a_home_that_cannot_be_written_is_named(no_places, tmp_path, monkeypatch):
     (tmp_path / "home").write_text("not a folder")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    with pytest.raises(DataError, match="home/.cache/dlcore: expected .* found .*cannot be made.*set DLCORE_DATA"):
+    with pytest.raises(DataError, match="home/.cache/dlcore/data: expected .* found .*cannot be made.*set DLCORE_DATA"):
         data_dir()
