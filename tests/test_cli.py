@@ -206,6 +206,7 @@ def test_a_damaged_checkpoint_is_said_in_one_line(tmp_path):
     assert err.count("\n") == 1 and "4 steps" in out
 
 
+@pytest.mark.slow
 def test_a_sweep_prints_its_table_and_leaves_a_report(tmp_path, capsys):
     out = tmp_path / "sweep"
     grid = ["--grid", "learning_rate=1e-3,1e-2", "width=4,8", "optimizer=sgd,adam"]

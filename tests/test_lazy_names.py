@@ -40,6 +40,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
             getattr(dl, name)
 
 
+@pytest.mark.slow
 def test_each_file_can_be_the_first_that_is_imported():
     names = ["dlcore", *(module.name for module in pkgutil.walk_packages(dl.__path__, "dlcore."))]
     code = f"""

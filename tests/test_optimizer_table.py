@@ -374,6 +374,7 @@ def test_every_number_may_be_traced(name: str):
     )
 
 
+@pytest.mark.slow
 def test_every_optimizer_trains_in_fit():
     model, data = dl.models.softmax_regression(3), dl.data.iris()
     several = {

@@ -16,10 +16,11 @@ from dlcore.data._image_folder import image_folder
 from dlcore.data._load import files, load, names
 from dlcore.data._mapped_windows import MappedWindows
 from dlcore.data._mnist import fashion_mnist, kmnist, mnist
-from dlcore.data._resample import class_weights, label_noise, learning_curve_subsets, oversample, smote
+from dlcore.data._resample import class_weights, oversample, smote
 from dlcore.data._scale import min_max, standardize
 from dlcore.data._source import Batches, Source, Stacked, permutation_index
 from dlcore.data._split import split
+from dlcore.data._spoil import label_noise, learning_curve_subsets
 from dlcore.data._table import read_table
 from dlcore.data._text import Corpus, pydoc, read_text
 from dlcore.data._token_file import write_tokens

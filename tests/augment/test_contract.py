@@ -156,6 +156,7 @@ def test_an_empty_batch_goes_through(augment, batch):
     assert jax.eval_shape(augment, KEY, none)["x"].shape == none["x"].shape
 
 
+@pytest.mark.slow
 def test_lanes_under_vmap_are_lone_runs_but_for_rounding():
     augment = a.chain(a.flip(), a.shift(2), a.affine(10, 0.1), a.color(0.2, 0.2), a.cutmix(1.0, classes=5))
     keys = jax.random.split(KEY, 3)

@@ -111,6 +111,7 @@ def test_the_statistics_of_jax_random_permutation_pass_the_same_thresholds():
     assert_uniform(off_diagonal((items[:, :-1] * 64 + items[:, 1:]).ravel(), 64), 64 * 63 - 1)
 
 
+@pytest.mark.slow
 def test_too_few_rounds_would_be_noticed(monkeypatch):
     """The thresholds have teeth: with 4 rounds the pairs of neighbours are not uniform."""
     monkeypatch.setattr("dlcore.data._permutation._rounds", lambda size: 4)

@@ -16,6 +16,7 @@ from dlcore.train import _progress
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_without_colours_or_letters_or_a_home(start, tmp_path):
     import fcntl
     import pty

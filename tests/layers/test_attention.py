@@ -87,6 +87,7 @@ def test_step_by_step_is_the_full_pass(name: str):
     np.testing.assert_allclose(jnp.concatenate(pieces, 1), expected, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_ragged_prompts_are_a_vmap_over_caches():
     layer = multi_head_attention(4, causal=True, rotary_base=100.0, cache=8)
     full = multi_head_attention(4, causal=True, rotary_base=100.0)

@@ -69,6 +69,7 @@ def test_lenet5_has_the_sizes_of_its_paper(classes, parameters):
     assert outputs["flatten"] == (2, 400) and outputs["dense1"] == (2, 120) and outputs["dense2"] == (2, 84)
 
 
+@pytest.mark.slow
 def test_lenet5_learns_four_images_by_heart():
     x = jax.random.normal(KEY, (4, 28, 28, 1))
     run = dl.fit(

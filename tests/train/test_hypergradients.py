@@ -84,6 +84,7 @@ def test_gradient_descent_on_least_squares_has_a_closed_form():
     assert jax.grad(loss)(rate) == pytest.approx(expected, rel=1e-4)  # twenty steps in float32
 
 
+@pytest.mark.slow
 def test_every_example_has_a_weight_with_a_gradient(clouds):
     x, y = clouds
     flipped = y.copy()
@@ -117,6 +118,7 @@ def test_remat_changes_no_value(clouds, remat):
     np.testing.assert_allclose(again.metrics["loss"], plain.metrics["loss"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_remat_takes_the_memory_of_the_square_root(clouds):
     (x, y), model = clouds, dl.models.mlp((64, 64), classes=3, activation=dl.activations.tanh)
 
@@ -130,6 +132,7 @@ def test_remat_takes_the_memory_of_the_square_root(clouds):
     assert bytes_of(15) < 0.25 * bytes_of(None)  # 2 * 15 states in place of 225
 
 
+@pytest.mark.slow
 def test_the_square_root_of_adam_wants_a_little_more_than_zero(clouds):
     x, y = clouds
     x = np.concatenate([x, np.zeros((len(x), 1), np.float32)], 1)  # a column of zeros: gradients that are exactly 0

@@ -54,6 +54,7 @@ def test_every_lane_is_the_lone_run(model, data, rates):
         assert_same_run(rates.lane(row["lane"]), lone)
 
 
+@pytest.mark.slow
 def test_structure_groups_the_lanes_and_they_are_lone_runs_still(data):
     result = sweep(build, data, STRUCTURE, seeds=2)
     assert len(result.runs) == 8 and len(result.rows) == 32
@@ -64,6 +65,7 @@ def test_structure_groups_the_lanes_and_they_are_lone_runs_still(data):
         assert_same_run(result.lane(row["lane"]), lone)
 
 
+@pytest.mark.slow
 def test_families_of_optimizers_are_structure(model, data):
     families = [dl.optim.sgd(0.1), dl.optim.momentum(0.1), dl.optim.rmsprop(0.01), dl.optim.adamw(0.01)]
     result = sweep(model, data, {"optimizer": families, "learning_rate": [0.01, 0.02]})
@@ -202,6 +204,7 @@ def test_lanes_that_have_stopped_make_room_in_powers_of_two(model, data, monkeyp
         assert blocks == ([min(9, 1 << (live - 1).bit_length())] if live else [])
 
 
+@pytest.mark.slow
 def test_no_more_lanes_run_side_by_side_than_memory_holds(model, data, monkeypatch):
     whole = sweep(model, data, RATES, lanes="vmap", seeds=3)
     widths = []
@@ -319,6 +322,7 @@ def test_means_have_intervals_over_seeds(rates):
     np.testing.assert_allclose([row["validation_loss_low"] for row in means], values.mean(1) - spread, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_points_with_the_same_name_are_different_points(data):
     inits = [
         dl.initializers.he_normal(),
@@ -366,6 +370,7 @@ def test_the_table_is_written_whole(rates, tmp_path):
     assert json.loads((tmp_path / "t.json").read_text())[4]["seed"] == 1
 
 
+@pytest.mark.slow
 def test_the_pictures_are_drawn(data):
     result = sweep(
         lambda hparams: dl.models.mlp((hparams["width"],), classes=3),
