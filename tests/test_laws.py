@@ -14,7 +14,7 @@ from jax.core import Tracer
 from dlcore import activations, layers, models
 from dlcore.compose import Call
 from dlcore.core import Layer, layer
-from dlcore.layers import dense, dropout, layer_norm, rnn_cell, serial
+from dlcore.layers import _activation, dense, dropout, layer_norm, rnn_cell, serial
 from dlcore.testing import check_layer
 
 
@@ -120,7 +120,7 @@ _FACTORIES = sorted(
 
 
 # One function each, element by element and without parameters: what one of them keeps, all but surely all do.
-_ALIKE = {name for name in _FACTORIES if hasattr(layers._activation, name)} - {"relu", "step", "softmax"}
+_ALIKE = {name for name in _FACTORIES if hasattr(_activation, name)} - {"relu", "step", "softmax"}
 
 
 @pytest.mark.parametrize(
