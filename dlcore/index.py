@@ -10,6 +10,7 @@ ROOMS = {
     "activations": "functions of arrays",
     "initializers": "`(key, shape, dtype) -> array`",
     "ops": "array math without parameters",
+    "ops.filters": "fixed kernels of image processing",
     "layers": "pairs of pure functions",
     "losses": "`(predictions, targets) -> array`, unreduced",
     "metrics": "of examples, of sums, of orders",
