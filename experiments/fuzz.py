@@ -7,6 +7,7 @@ the seed, the reader and its number alone, so that all of it can be repeated in 
 
 import argparse
 import contextlib
+import gc
 import json
 import multiprocessing
 import random
@@ -92,10 +93,8 @@ def fuzz(reader: Reader, inputs: int, seed: int = 0, start: int = 0) -> Result:
                 problem = f"refuses a valid file: {outcome}"
             refused, accepted = refused + (outcome != "accepted"), accepted + (outcome == "accepted")
             slowest, memory = max(slowest, (seconds, -number)), max(memory, peak)
-            if problem:
-                _forget_peak()
-                if len(found) < 10:
-                    found.setdefault(problem[:60], Finding(reader.name, seed, number, content, problem))
+            if problem and len(found) < 10:
+                found.setdefault(problem[:60], Finding(reader.name, seed, number, content, problem))
     seconds, findings = time.process_time() - began, tuple(found.values())
     milliseconds, number = 1000 * slowest[0], abs(slowest[1])
     return Result(reader.name, inputs, refused, accepted, milliseconds, number, memory, seconds, findings)
@@ -105,6 +104,7 @@ def try_input(reader: Reader, folder: Path, content: bytes) -> tuple[str, str, f
     """Returns "accepted" or the sentence of the refusal; what is wrong with that; seconds; bytes of memory."""
     path = folder / reader.file
     path.write_bytes(content)
+    _forget_peak()
     before, outcome, problem, start = _peak(), "accepted", "", time.process_time()
     signal.setitimer(signal.ITIMER_REAL, HANGS)
     try:
@@ -159,7 +159,7 @@ def _workplace(reader: Reader) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), limits[1]))
-        _forget_peak()
+        gc.collect()  # what earlier work left would be freed within an input, and hide as much as that input takes
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             yield folder

@@ -21,8 +21,8 @@ import numpy as np
 
 import dlcore as dl
 from dlcore.data._bounded_gzip import GzipReader
-from dlcore.data._regular import open_regular
 from dlcore.errors import CheckpointError, DataError
+from dlcore.files import open_regular
 from dlcore.train import _checkpoint
 from dlcore.train._config import changes, make_config, read_arguments
 from dlcore.train._first_look import NAME as LOOK

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from dlcore.cli._files import read_bytes
 from dlcore.errors import DataError, suggest
+from dlcore.files import read_bytes
 
 Command = Callable[..., None]
 

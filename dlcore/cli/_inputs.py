@@ -1,7 +1,5 @@
 """Files as rows of a run's inputs."""
 
-import csv
-import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlcore.cli._files import check_file, read_bytes
 from dlcore.errors import CheckpointError, DataError, suggest
+from dlcore.files import open_regular, reason, regular_size, shown
+
+_MOST_BYTES = 1 << 30
 
 
 class Inputs(NamedTuple):
@@ -71,7 +71,7 @@ def read_rows(file: Path, inputs: Inputs) -> np.ndarray:
     Warns:
         UserWarning: where numbers lie far outside those that the run was trained on.
     """
-    check_file(file)
+    regular_size(file, "a file")
     readers = {".npy": _array, ".csv": _table, ".txt": _texts}
     rows = readers.get(file.suffix.lower(), _image)(file, inputs)
     if rows.shape[1:] != inputs.shape:
@@ -87,44 +87,35 @@ def read_rows(file: Path, inputs: Inputs) -> np.ndarray:
 
 
 def _array(file: Path, inputs: Inputs) -> np.ndarray:
-    try:  # mapped: a header that promises more than the file has is found before memory is asked for
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise DataError(f"{file}: expected an array in NumPy's format, found {_line(error)}") from None
+    from dlcore.data._npy import read_npy
+
+    with open_regular(file, "a file") as (stream, size):
+        array = read_npy(shown(file), stream, size)
     kinds = "f" if inputs.is_image else "iu" if inputs.dtype.kind == "i" else "fiu"
     if array.dtype.kind not in kinds:
         repair = "; divide by 255" if inputs.is_image and array.dtype == np.uint8 else ""
         raise DataError(f"{file}: expected {inputs.dtype} as in training, found {array.dtype}{repair}")
-    array = array if array.ndim == len(inputs.shape) + 1 else np.asarray(array)[None]
+    array = array if array.ndim == len(inputs.shape) + 1 else array[None]
     if not len(array):
         raise DataError(f"{file}: expected one or more examples, found none")
-    return np.asarray(array)
+    return array
 
 
 def _table(file: Path, inputs: Inputs) -> np.ndarray:
+    from dlcore.data._csv import read_csv
+
     if len(inputs.shape) != 1:
         raise DataError(f"{file}: expected a file of examples of shape {inputs.shape}, found a table")
-    try:
-        text = read_bytes(file, "a table").decode("utf-8-sig")
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: expected CSV in UTF-8, found {error}") from None
-    if len(lines) < 2:
-        raise DataError(f"{file}: expected a header and one or more rows, found {len(lines)} lines")
-    head = [name.strip() for name in lines[0]]
+    table = read_csv(file, max_bytes=_MOST_BYTES, delimiter=",")
+    head = [column.name for column in table]
     if all(_is_number(name) for name in head):
-        raise DataError(f"{file}: expected a header with the names of the features, found numbers: {lines[0][:3]}")
-    columns = _columns(file, head, inputs)
-    rows = np.empty((len(lines) - 1, len(columns)))
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(head):
-            raise DataError(f"{file}: expected {len(head)} fields as in the header, found {len(line)} in line {number}")
-        for place, column in enumerate(columns):
-            if not _is_number(line[column]):
-                raise DataError(
-                    f"{file}: expected a number for {head[column]!r}, found {line[column]!r} in line {number}"
-                )
-            rows[number - 2, place] = float(line[column])
+        raise DataError(f"{file}: expected a header with the names of the features, found numbers: {head[:3]}")
+    rows = np.empty((len(table[0].values), inputs.shape[0]))
+    for place, column in enumerate(table[index] for index in _columns(file, head, inputs)):
+        for row, value in enumerate(column.values):
+            if value is None or not _is_number(value):
+                raise column.error(file, row, "a number")
+            rows[row, place] = float(value)
     return rows
 
 
@@ -136,8 +127,6 @@ def _columns(file: Path, head: Sequence[str], inputs: Inputs) -> list[int]:
             raise DataError(f"{file}: expected {count} columns, found {len(head)}")
         return list(range(count))
     known = [name.strip() for name in inputs.names]
-    if twice := [name for name in head if head.count(name) > 1]:
-        raise DataError(f"{file}: expected different names of columns, found {twice[0]!r} more than once")
     if unknown := [name for name in head if name not in known]:
         raise DataError(f"{file}: there is no feature {unknown[0]!r}{suggest(unknown[0], known)}")
     if missing := [name for name in known if name not in head]:
@@ -150,15 +139,13 @@ def _texts(file: Path, inputs: Inputs) -> np.ndarray:
         raise DataError(f"{file}: expected a file of examples {inputs.shape} {inputs.dtype}, found a text")
     if inputs.tokenizer is None:
         raise DataError(f"{file}: expected a tokenizer for a text, found none: --tokenizer FILE")
-    from dlcore.data import Tokenizer
+    from dlcore.data import Tokenizer, read_text
 
-    check_file(inputs.tokenizer, "a tokenizer file")
     tokenizer, length = Tokenizer.load(inputs.tokenizer), inputs.shape[0]
     try:
-        lines = read_bytes(file, "a text").decode("utf-8-sig").splitlines()
-        rows = [tokenizer.encode(line) for line in lines]
-    except ValueError as error:
-        raise DataError(f"{file}: {_line(error)}") from None
+        rows = [tokenizer.encode(line) for line in read_text(file).splitlines()]
+    except ValueError as error:  # what the tokenizer has no token for
+        raise DataError(f"{file}: {reason(error)}") from None
     if not rows:
         raise DataError(f"{file}: expected one or more lines, found none")
     for number, row in enumerate(rows, 1):
@@ -168,27 +155,13 @@ def _texts(file: Path, inputs: Inputs) -> np.ndarray:
 
 
 def _image(file: Path, inputs: Inputs) -> np.ndarray:
-    from PIL import Image, ImageOps
+    from dlcore.data import read_image
 
     if not inputs.is_image:
         known = "a .npy, .csv or .txt file"
         raise DataError(f"{file}: expected {known} of examples {inputs.shape} {inputs.dtype}, found {file.suffix!r}")
     height, width, channels = inputs.shape
-    try:
-        with warnings.catch_warnings(), Image.open(file) as picture:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if picture.mode[0] in "IF":  # Pillow would cut these to 8 bits
-                raise ValueError(f"mode {picture.mode}, which is not 8 bits a channel")
-            picture = ImageOps.exif_transpose(picture)
-            if picture.has_transparency_data:
-                picture = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
-            picture = picture.convert("L" if channels == 1 else "RGB").resize(
-                (width, height), Image.Resampling.BILINEAR
-            )
-    except Exception as error:  # Pillow's readers raise all kinds
-        raise DataError(f"{file}: expected an image, found {_line(error)}") from None
-    pixels = np.asarray(picture, np.float32).reshape(1, height, width, channels) / 255
+    pixels = read_image(file, (height, width), channels=channels)[None]  # as `image_folder` reads them for training
     return 1 - pixels if inputs.invert else pixels
 
 
@@ -217,7 +190,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from dlcore.cli._files import PARTS
+from dlcore.files import PARTS
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ import numpy as np
 from dlcore.data._bounded_gzip import MOST_EXPANSION
 from dlcore.data._dataset import Dataset, as_dataset
 from dlcore.data._npy import read_npy
-from dlcore.data._regular import described, open_regular
 from dlcore.errors import DataError, one_line
+from dlcore.files import described, open_regular
 
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _KEYS = {"x": ("train", "x"), "y": ("train", "y")} | {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from io import FileIO
 
-from dlcore.data._regular import described
 from dlcore.errors import DataError
+from dlcore.files import described
 
 MOST_EXPANSION = 1032  # bytes that one byte of deflate can become: a match of 258 bytes in two bits
 

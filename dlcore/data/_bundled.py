@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-from dlcore.data._dataset import Dataset
+from dlcore.data._dataset import Dataset, remembered
 from dlcore.data._scale import standardize
 from dlcore.data._split import split
-from dlcore.recipe import recipe
 
 Fractions = tuple[float, float, float]
 _TENTHS: Fractions = (0.8, 0.1, 0.1)
 
-# A data set knows how to be made again; each call makes one of its own, whose arrays the caller may change.
-_remembered = functools.partial(recipe, wrap=lambda dataset: dataset, interned=False)
 
-
-@_remembered
+@remembered
 def digits(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     """Handwritten digits: 1,797 images of 8 by 8 pixels in ten classes.
 
@@ -46,7 +41,7 @@ def digits(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     return _dataset("digits", [x[r] for r in rows], [bunch.target[r] for r in rows], classes=bunch.target_names)
 
 
-@_remembered
+@remembered
 def iris(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     """Iris flowers: 150 flowers of three species by four lengths.
 
@@ -71,7 +66,7 @@ def iris(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     return _table("iris", load_iris(), key, fractions)
 
 
-@_remembered
+@remembered
 def wine(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     """Wines: 178 wines of three growers by thirteen chemical measurements.
 
@@ -96,7 +91,7 @@ def wine(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     return _table("wine", load_wine(), key, fractions)
 
 
-@_remembered
+@remembered
 def breast_cancer(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     """Breast tumours: 569 cell samples, malignant or benign, by thirty shape measurements.
 
@@ -121,7 +116,7 @@ def breast_cancer(*, key: int = 0, fractions: Fractions = _TENTHS) -> Dataset:
     return _table("breast_cancer", load_breast_cancer(), key, fractions)
 
 
-@_remembered
+@remembered
 def diabetes(*, key: int = 0, fractions: Fractions = _TENTHS, standardize_targets: bool = False) -> Dataset:
     """Diabetes: 442 patients by ten measurements, and how far the disease went in a year.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from dlcore.errors import DataError
+from dlcore.files import cache_root
 
 _REPAIR = "set DLCORE_DATA to a folder that can be written"
 
@@ -46,16 +46,6 @@ def data_place() -> Path:
     """
     try:
         chosen = os.environ.get("DLCORE_DATA")
-        return Path(chosen).expanduser() if chosen else _platform_cache() / "dlcore" / "data"
+        return Path(chosen).expanduser() if chosen else cache_root() / "data"
     except RuntimeError:  # no home: neither in the environment nor in the list of users
         raise DataError(f"~: expected a home folder for downloaded data, found none; {_REPAIR}") from None
-
-
-def _platform_cache() -> Path:
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return Path(local) if local else Path.home() / "AppData" / "Local"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return chosen if chosen.is_absolute() else Path.home() / ".cache"  # relative paths are ignored, says the standard

@@ -94,3 +94,18 @@ def real_targets(where: str, value: Any, *, flat: bool) -> np.ndarray:
             "predictions of shape (N, 1); pass y[:, None], or flat_targets=True for a model whose output is (N,)"
         )
     return finite_float32(where, array)
+
+
+def excerpt(text: Any) -> str:
+    """Returns what was found in a file, quoted, on one line and cut where it is long."""
+    quoted = repr(str(text)[:60])
+    return f"{quoted[:-1]}...{quoted[-1]}" if len(str(text)) > 60 else quoted
+
+
+def checked_limit(where: str, value: Any) -> int:
+    """Returns a limit, a positive int."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{where}: expected an int, found {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{where}: expected at least 1, found {value}")
+    return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import tarfile
 from pathlib import Path
@@ -14,14 +13,12 @@ import numpy as np
 from dlcore.data._bounded_gzip import GzipReader
 from dlcore.data._cache import data_dir
 from dlcore.data._cifar_names import CIFAR10, CIFAR100_COARSE, CIFAR100_FINE
-from dlcore.data._dataset import Dataset
+from dlcore.data._dataset import Dataset, remembered
 from dlcore.data._download import fetch
 from dlcore.data._images import Examples, image_dataset
-from dlcore.data._regular import open_regular
 from dlcore.errors import DataError, one_line
-from dlcore.recipe import recipe
+from dlcore.files import open_regular
 
-_remembered = functools.partial(recipe, wrap=lambda dataset: dataset, interned=False)
 _PIXELS = 3 * 32 * 32
 _MOST_MEMBERS = 64
 _MOST_BYTES = 1 << 28
@@ -69,7 +66,7 @@ _HUNDRED = _Archive(
 FILES = {"cifar10": (_TEN.name,), "cifar100": (_HUNDRED.name,)}
 
 
-@_remembered
+@remembered
 def cifar10(
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -102,7 +99,7 @@ def cifar10(
     return _loaded("cifar10", _TEN, CIFAR10, 0, folder, validation, stratify, key)
 
 
-@_remembered
+@remembered
 def cifar100(
     *,
     fine: bool = True,

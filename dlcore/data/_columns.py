@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from dlcore.data._check import excerpt
 from dlcore.data._encode import one_hot_encoder
-from dlcore.data._regular_file import excerpt, shown
 from dlcore.errors import DataError
+from dlcore.files import shown
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)

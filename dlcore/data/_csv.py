@@ -8,10 +8,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from dlcore.data._check import excerpt
 from dlcore.data._columns import Column
-from dlcore.data._regular_file import excerpt, read_bytes, reason, shown
 from dlcore.data._text import decoded
 from dlcore.errors import DataError
+from dlcore.files import read_bytes, reason, shown
 
 MISSING = ("", "na", "nan", "null")  # in any letter case
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +12,14 @@ import numpy as np
 
 from dlcore.data import _check
 from dlcore.errors import suggest
-from dlcore.recipe import Value
+from dlcore.recipe import Value, recipe
 
 _TASKS = ("classification", "regression")
 _MOST_CLASSES = 1_000_000  # above every vocabulary in use; integers beyond it are amounts, not labels
+
+# Marks a function that makes a data set, which then knows how to be made again; each call makes one of its own, whose
+# arrays the caller may change.
+remembered = functools.partial(recipe, wrap=lambda dataset: dataset, interned=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

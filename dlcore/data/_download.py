@@ -15,8 +15,8 @@ from typing import Any
 from dlcore.data._cache import data_dir
 from dlcore.data._http import Broken, Refused, length, receive
 from dlcore.data._progress import progress_bar
-from dlcore.data._regular import open_regular
 from dlcore.errors import DataError
+from dlcore.files import open_regular
 
 _ATTEMPTS = 4  # for each mirror: the first, and three that go on where a connection broke
 

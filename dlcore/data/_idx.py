@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import math
 import os
-import secrets
 import struct
 import sys
 from io import FileIO
@@ -16,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from dlcore.data._bounded_gzip import MOST_EXPANSION, GzipReader
-from dlcore.data._regular import described, open_regular
 from dlcore.errors import DataError
+from dlcore.files import described, open_regular, whole
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CODES = {np.dtype(dtype).newbyteorder("="): code for code, dtype in _DTYPES.items()}
@@ -105,18 +104,12 @@ def write_idx(path: str | os.PathLike[str], array: Any) -> None:
     if too_long:
         raise ValueError(f"write_idx array: expected axes shorter than 2**32, found {too_long[0]}")
     path, body = Path(path), np.ascontiguousarray(array, _DTYPES[code])
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(unfinished, "xb") as stream, contextlib.ExitStack() as stack:
-            out: Any = stream
-            if path.name.endswith(".gz"):
-                out = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0))
-            out.write(struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape))
-            out.write(body.reshape(-1).view(np.uint8).data)
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with whole(path) as part, open(part, "xb") as stream, contextlib.ExitStack() as stack:
+        out: Any = stream
+        if path.name.endswith(".gz"):
+            out = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0))
+        out.write(struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape))
+        out.write(body.reshape(-1).view(np.uint8).data)
 
 
 class _Plain:

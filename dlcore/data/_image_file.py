@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.data._regular_file import checked_limit, read_bytes, reason, shown
+from dlcore.data._check import checked_limit
 from dlcore.errors import DataError, suggest
+from dlcore.files import read_bytes, reason, shown
 
 # Those that a camera, a browser or a scanner writes. Pillow knows more, and some start other programs (EPS).
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")

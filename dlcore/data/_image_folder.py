@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcore.data._check import excerpt
 from dlcore.data._dataset import Dataset
 from dlcore.data._image_file import MAX_PIXELS, SUFFIXES, check_options, image_size, read_image
-from dlcore.data._regular_file import excerpt, shown, unreadable
 from dlcore.data._split import split
 from dlcore.errors import DataError, suggest_arguments
+from dlcore.files import shown, unreadable
 
 
 @suggest_arguments

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from dlcore.data._regular_file import shown
 from dlcore.data._token_file import mapped_tokens
 from dlcore.data._windows import Cut, checked_ints
 from dlcore.errors import DataError
+from dlcore.files import shown
 
 _INT32_MAX = np.iinfo(np.int32).max
 

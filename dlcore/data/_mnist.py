@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dlcore.data._cache import data_dir
-from dlcore.data._dataset import Dataset
+from dlcore.data._dataset import Dataset, remembered
 from dlcore.data._download import fetch
 from dlcore.data._idx import read_idx
 from dlcore.data._images import Examples, image_dataset
 from dlcore.errors import DataError
-from dlcore.recipe import recipe
 
-_remembered = functools.partial(recipe, wrap=lambda dataset: dataset, interned=False)
 _SIDE = 28
 
 
@@ -71,7 +68,7 @@ FILES = {
 }
 
 
-@_remembered
+@remembered
 def mnist(
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -109,7 +106,7 @@ def mnist(
     return _loaded("mnist", _MNIST, folder, validation, stratify, key)
 
 
-@_remembered
+@remembered
 def fashion_mnist(
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -136,7 +133,7 @@ def fashion_mnist(
     return _loaded("fashion_mnist", _FASHION, folder, validation, stratify, key)
 
 
-@_remembered
+@remembered
 def kmnist(
     *,
     folder: str | os.PathLike[str] | None = None,

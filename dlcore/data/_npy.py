@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from dlcore.data._regular import described
 from dlcore.errors import DataError, one_line
+from dlcore.files import described
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _BYTES = 1 << 20

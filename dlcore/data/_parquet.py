@@ -7,10 +7,11 @@ import os
 from collections.abc import Collection
 from typing import Any
 
+from dlcore.data._check import excerpt
 from dlcore.data._columns import Column
 from dlcore.data._csv import check_names
-from dlcore.data._regular_file import excerpt, read_bytes, reason, shown
 from dlcore.errors import DataError, suggest
+from dlcore.files import read_bytes, reason, shown
 
 
 def read_parquet(path: str | os.PathLike[str], *, max_bytes: int, wanted: Collection[str] | None) -> list[Column]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from dlcore.data._check import checked_limit, excerpt
 from dlcore.data._columns import Column, encoded, typed
 from dlcore.data._csv import read_csv
 from dlcore.data._dataset import Dataset
 from dlcore.data._parquet import read_parquet
-from dlcore.data._regular_file import checked_limit, excerpt, shown
 from dlcore.data._split import split
 from dlcore.errors import DataError, suggest, suggest_arguments
+from dlcore.files import shown
 
 _MISSING = ("mean", "median", "most_common", "error")
 _TASKS = ("classification", "regression")

@@ -6,8 +6,9 @@ import dataclasses
 import os
 import platform
 
-from dlcore.data._regular_file import checked_limit, read_bytes, shown
+from dlcore.data._check import checked_limit
 from dlcore.errors import DataError
+from dlcore.files import read_bytes, shown
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

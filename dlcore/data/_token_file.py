@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.data._regular_file import reason, regular_size, shown
 from dlcore.errors import DataError, suggest
+from dlcore.files import reason, regular_size, shown, whole
 
 _DTYPES = ("uint8", "uint16", "uint32", "int32")
 _SUFFIXES = (".bin", ".npy")
@@ -41,15 +41,11 @@ def write_tokens(path: str | os.PathLike[str], ids: Any, dtype: str = "uint16") 
     target = Path(path)
     kind, suffix = _dtype(dtype), _suffix("write_tokens", target)
     chunks = ids if isinstance(ids, Iterator) else iter([ids])
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
+    with whole(target) as part:
+        with open(part, "wb") as file:
             count = _write(file, chunks, kind, has_header=suffix == ".npy")
         if not count:
             raise ValueError("write_tokens ids: expected at least one token, found none")
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _write(file: Any, chunks: Iterable[Any], kind: np.dtype, *, has_header: bool) -> int:

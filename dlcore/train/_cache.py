@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
+
+from dlcore.files import cache_root
 
 
 def cache_folder() -> Path | None:
@@ -22,16 +23,8 @@ def cache_folder() -> Path | None:
     wanted = os.environ.get("DLCORE_CACHE", "")
     if wanted.lower() in ("off", "0", "no", "false"):
         return None
-    if wanted:
-        folder = Path(wanted)
-    elif sys.platform == "darwin":
-        folder = Path("~/Library/Caches/dlcore/compiled")
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", "~"), "dlcore", "compiled")
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "dlcore", "compiled")
     try:
-        folder = folder.expanduser()
+        folder = Path(wanted).expanduser() if wanted else cache_root() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):
         return None

@@ -1,6 +1,5 @@
 """The folder of a run: its configuration, its checkpoints, its metrics and pictures, one writer at a time."""
 
-import contextlib
 import csv
 import io
 import json
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore.errors import CheckpointError, one_line
+from dlcore.files import whole
 from dlcore.train._checkpoint import SCHEMA, is_form
 from dlcore.train._first_look import NAME as LOOK
 from dlcore.train._lock import Lock
@@ -71,13 +71,10 @@ class RunFolder:
 
     def put(self, name: str, content: str | bytes) -> None:
         """Writes a file that is there whole or not at all."""
-        part = self.path / f".{name}.part"
         try:
-            part.write_bytes(content.encode() if isinstance(content, str) else content)
-            os.replace(part, self.path / name)
+            with whole(self.path / name) as part:
+                part.write_bytes(content.encode() if isinstance(content, str) else content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             raise CheckpointError(f"{self.path / name} cannot be written: {error.strerror}") from None
 
     def put_json(self, name: str, content: Any) -> None:

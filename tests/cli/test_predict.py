@@ -79,35 +79,39 @@ def test_images_of_every_kind_come_to_the_size_and_the_channels(tmp_path):
     }.items():
         picture.save(tmp_path / name)
         for channels in (1, 3):
-            x = read_rows(tmp_path / name, DIGIT._replace(shape=(10, 12, channels)))
-            assert x.shape == (1, 10, 12, channels) and x.dtype == np.float32
+            x = read_rows(tmp_path / name, DIGIT._replace(shape=(15, 10, channels)))
+            assert x.shape == (1, 15, 10, channels) and x.dtype == np.float32
             assert 0 <= x.min() < 0.2 and 0.8 < x.max() <= 1
 
 
-def test_an_orientation_in_the_file_is_heeded_and_what_is_transparent_is_black(tmp_path):
+def test_images_are_read_as_those_of_a_folder_are_for_training(tmp_path):
     picture = Image.fromarray(np.array([[0, 255], [0, 255]], np.uint8))
     exif = Image.Exif()
     exif[274] = 3  # half a turn
     picture.save(tmp_path / "turned.png", exif=exif)
     turned = read_rows(tmp_path / "turned.png", DIGIT._replace(shape=(2, 2, 1)))
     assert turned[0, 0, 0, 0] > 0.9 > turned[0, 0, 1, 0]
-    Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "clear.png")
-    assert read_rows(tmp_path / "clear.png", DIGIT).max() == 0
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_rows(tmp_path / "clear.png", DIGIT).min() == 1  # white paper, and not black ink
+    for name in ("turned.png", "clear.png"):
+        expected = dl.data.read_image(tmp_path / name, 8, channels=1)
+        np.testing.assert_array_equal(read_rows(tmp_path / name, DIGIT)[0], expected)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("length,width\n", "expected a header and one or more rows, found 1 lines"),
-        ("", "found 0 lines"),
+        ("length,width\n", "expected rows below the header, found none"),
+        ("", "expected a header and rows, found an empty file"),
         ("1,2\n3,4\n", "expected a header with the names of the features, found numbers"),
         ("length,widht\n1,2\n", "no feature 'widht'; did you mean 'width'?"),
         ("length\n1\n", "found none for 'width'"),
-        ("length,length,width\n1,2,3\n", "'length' more than once"),
-        ("length,width\n1,2\n3\n", "expected 2 fields as in the header, found 1 in line 3"),
-        ("length,width\n1,wide\n", "expected a number for 'width', found 'wide' in line 2"),
-        ("length,width\n1,nan\n", "expected finite numbers, found nan in row 0"),
-        ('length,width\n1,"2\n', "expected CSV in UTF-8"),
+        ("length,length,width\n1,2,3\n", "expected different column names, found 'length' for the columns 1 and 2"),
+        ("length,width\n1,2\n3\n", "line 3: expected 2 fields as in the header, found 1"),
+        ("length,width\n1,wide\n", "line 2, column 'width': expected a number, found 'wide'"),
+        ("length,width\n1,nan\n", "line 2, column 'width': expected a number, found a missing value"),
+        ("length,width\n1,inf\n", "expected finite numbers, found inf in row 0"),
+        ('length,width\n1,"2\n', "line 2: expected a row of a CSV file, found none"),
     ],
 )
 def test_a_table_that_is_wrong_is_said_with_line_and_name(text, words, tmp_path):
@@ -131,18 +135,18 @@ def test_files_that_are_not_what_they_are_called_are_refused(tmp_path):
     (tmp_path / "wrong.png").write_text("hello")
     (tmp_path / "words.txt").write_text("hello")
     (tmp_path / "rows.csv").write_text("a\n1\n")
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "deep.tiff")
     for name, words in {
         "bytes.npy": "found uint8; divide by 255",
         "small.npy": "expected examples of shape (8, 8, 1), found (7, 7, 1)",
         "none.npy": "expected one or more examples, found none",
-        "objects.npy": "expected an array",
-        "text.npy": "expected an array",
-        "cut.npy": "expected an array",
-        "huge.npy": "expected an array",
-        "cut.png": "expected an image",
+        "objects.npy": "expected an array of real numbers, found dtype object",
+        "text.npy": "expected a .npy file",
+        "cut.npy": "expected 588 bytes for float32 (3, 7, 7, 1), found 580",
+        "huge.npy": "expected 399999999996 bytes",
+        "cut.png": "expected a whole image",
         "wrong.png": "expected an image",
-        "deep.png": "not 8 bits a channel",
+        "deep.tiff": "found 32 bits without a known range",
         "words.txt": "found a text",
         "rows.csv": "found a table",
         "nowhere.png": "expected a file, found nothing",

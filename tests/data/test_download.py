@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcore.data import _cache, _download, data_dir, fetch
+from dlcore import files
+from dlcore.data import _download, data_dir, fetch
 from dlcore.errors import DataError
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -454,7 +455,7 @@ def no_places(monkeypatch):
 def test_data_live_in_the_cache_folder_of_the_platform(
     no_places, tmp_path, monkeypatch, platform, environment, expected
 ):
-    monkeypatch.setattr(_cache.sys, "platform", platform)
+    monkeypatch.setattr(files.sys, "platform", platform)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name, value in environment.items():
         monkeypatch.setenv(name, value.format(tmp_path))

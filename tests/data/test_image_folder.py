@@ -61,7 +61,9 @@ def refused(folder, message):
 
 
 def test_folders_that_are_not_as_told_are_refused(flowers, tmp_path):
-    refused(tmp_path / "absent", "absent: expected a folder with one folder of images for each class, found none")
+    refused(
+        tmp_path / "absent", "absent: expected a folder with one folder of images for each class, found nothing there"
+    )
     refused(flowers / "rose" / "01.JPG", "Not a directory")
     refused(tmp_path, "expected a folder for each of two classes or more, found 1")
     (flowers / "violet").mkdir()

@@ -209,7 +209,7 @@ def test_a_broken_class_number_and_too_few_rows_are_refused(write):
 def test_what_is_not_a_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="expected a CSV file, found a folder"):
         read_table(tmp_path, target="y")
-    with pytest.raises(DataError, match="expected a CSV file, found none that can be read"):
+    with pytest.raises(DataError, match="expected a CSV file, found nothing there"):
         read_table(tmp_path / "absent.csv", target="y")
 
 

@@ -43,7 +43,7 @@ def test_a_file_above_the_limit_is_refused_and_one_at_the_limit_is_not(tmp_path)
 
 
 def test_what_is_not_a_regular_file_is_refused_in_one_line(tmp_path):
-    with pytest.raises(DataError, match="found none that can be read"):
+    with pytest.raises(DataError, match="found nothing there"):
         read_text(tmp_path / "absent\n.txt")
     with pytest.raises(DataError) as caught:
         read_text(tmp_path / "absent\n.txt")

@@ -311,7 +311,7 @@ def test_a_damaged_file_is_a_data_error_of_one_line_with_its_path(kind, change, 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "expected a tokenizer file, found No such file or directory"),
+        (None, "expected a tokenizer file, found nothing there"),
         (b"", "expected JSON, found Expecting value"),
         (json.dumps(GOOD["bpe"]).encode()[:-9], "expected JSON, found"),
         (b"\xff\xfe\x00", "expected JSON, found bytes that are no UTF-8"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dlcore import files
 from dlcore.cli import _files, main
 from dlcore.errors import DataError
 from dlcore.train import _folder
@@ -61,7 +62,7 @@ def test_a_folder_that_is_read_only(tmp_path, monkeypatch, refused):
     def fail(*_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(_files.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     said = refused("show", "digits", "--out", tmp_path / "d.png")
     assert "d.png: expected a place to write to, found Read-only file system" in said and os.listdir(tmp_path) == []
     monkeypatch.setattr(_folder.os, "access", lambda *_: False)

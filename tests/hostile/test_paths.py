@@ -32,7 +32,7 @@ def test_what_is_said_of_a_path_is_one_line(tmp_path, refused):
     assert r"a\nb" in refused("train", "--config", f"{strange}.toml")
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a named pipe", "a folder"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a pipe", "a folder"])
 def test_a_pipe_or_a_folder_where_a_file_should_be(make, iris, tmp_path, refused, request):
     kind = request.node.callspec.id
     for name in ("c.json", "x.npy", "x.csv", "x.png"):
@@ -56,7 +56,7 @@ def test_a_pipe_or_a_folder_where_a_file_should_be(make, iris, tmp_path, refused
 def test_a_pipe_or_a_file_where_a_run_should_be(tmp_path, refused):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("")
-    for name, kind in (("pipe", "a named pipe"), ("file", "a file")):
+    for name, kind in (("pipe", "a pipe"), ("file", "a file")):
         for command in ("evaluate", "verify", "report"):
             assert f"{name}: expected the folder of a run, found {kind}" in refused(command, tmp_path / name)
         assert "give the name of a folder" in refused("train", "iris", "--out", tmp_path / name)

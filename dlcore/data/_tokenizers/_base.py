@@ -1,8 +1,6 @@
 """What every tokenizer is: text to ids and back, special tokens, and a JSON file."""
 
-import contextlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from dlcore.errors import DataError, one_line, suggest
+from dlcore.files import read_bytes, whole
 
 FORMAT = "dlcore tokenizer"
 VERSION = 1
@@ -181,14 +180,8 @@ class Tokenizer:
         Args:
           path: the file.
         """
-        path = Path(path)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with whole(path) as part:
             part.write_text(json.dumps(self.to_json(), separators=(",", ":")) + "\n", encoding="ascii")
-            os.replace(part, path)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -201,9 +194,7 @@ class Tokenizer:
           DataError: where it is missing, damaged or something else: one line, with the path.
         """
         try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise DataError(f"{path}: expected a tokenizer file, found {error.strerror or error}") from None
+            return cls.from_json(json.loads(read_bytes(path, "a tokenizer file").decode()))
         except json.JSONDecodeError as error:
             raise DataError(f"{path}: expected JSON, found {error}") from None
         except UnicodeDecodeError:
