@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         models,
         ops,
         optim,
+        scale,
         space,
         train,
     )
@@ -92,6 +93,7 @@ __all__ = [
     "relu",
     "repeat",
     "residual",
+    "scale",
     "serial",
     "space",
     "summary",

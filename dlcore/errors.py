@@ -1,7 +1,7 @@
 """The library's own exceptions, and the hint that follows a mistyped name.
 
 A wrong call raises `ValueError` or `TypeError`, as everywhere in Python. The classes here are for what comes from
-outside the program: files and checkpoints.
+outside the program: files, checkpoints, other processes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,23 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["CheckpointError", "DataError", "DlcoreError", "bind", "one_line", "suggest", "suggest_arguments"]
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "DlcoreError",
+    "PeerError",
+    "bind",
+    "one_line",
+    "suggest",
+    "suggest_arguments",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class DlcoreError(Exception):
-    """Something outside the program is wrong: base of `DataError` and `CheckpointError`.
+    """Something outside the program is wrong: base of `DataError`, `CheckpointError` and `PeerError`.
 
     The message is one line with the path, what was expected there and what was found. The command line prints that
     line on standard error and exits with status 2, without a traceback.
@@ -48,6 +57,16 @@ class CheckpointError(DlcoreError):
         >>> raise CheckpointError("runs/a/440: expected params/0/kernel of shape (64, 128), found (64, 32)")
         Traceback (most recent call last):
         dlcore.errors.CheckpointError: runs/a/440: expected params/0/kernel of shape (64, 128), found (64, 32)
+    """
+
+
+class PeerError(DlcoreError):
+    """Another process of the same program was lost; one line: which, and what to do.
+
+    Example:
+        >>> raise PeerError("process 1 was lost, of 4; start all of them again with resume=True")
+        Traceback (most recent call last):
+        dlcore.errors.PeerError: process 1 was lost, of 4; start all of them again with resume=True
     """
 
 

@@ -21,6 +21,7 @@ ROOMS = {
     "augment": "augmentations of batches",
     "models": "architectures",
     "inspect": "looking into models",
+    "scale": "meshes of devices",
     "report": "pictures, tables and pages",
     "train": "runs and sweeps",
     "classic": "the classics, by hand",

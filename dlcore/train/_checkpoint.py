@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from dlcore.errors import CheckpointError, one_line
@@ -92,8 +93,19 @@ def is_form(form: Any) -> bool:
 
 
 def _pieces(folder: Path) -> dict[str, np.ndarray]:
-    with orbax() as ocp, ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-        return reader.restore(folder.absolute() / "default")
+    with orbax() as ocp:
+        alone = by_itself(ocp)
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler(**alone), **alone) as reader:
+            return reader.restore(folder.absolute() / "default")
+
+
+def by_itself(ocp: Any) -> dict[str, Any]:
+    """Returns the keyword with which Orbax waits for no other process of the program."""
+    if not jax.distributed.is_initialized():
+        return {}
+    own = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(own, {own}, barrier_sync_key_prefix=f"dlcore-{own}")
+    return {"multiprocessing_options": options}
 
 
 def digest(data: Any) -> str:

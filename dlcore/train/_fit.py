@@ -25,6 +25,7 @@ def fit(
     batch_size: int = 64,
     key: Any = 0,
     hparams: Mapping[str, Any] | None = None,
+    mesh: Any = None,
     seeds: int | Sequence[Any] | None = None,
     params: Any = None,
     state: Any = None,
@@ -64,6 +65,8 @@ def fit(
       key: the seed, or a JAX key.
       hparams: hyperparameters by name; they win over the optimizer's own of the same name. Floating numbers are traced
         values; anything else (a width, an activation) is structure, which a program is compiled for.
+      mesh: devices by axis, as in `{"data": 8}`, or `dl.scale.layout(...)`: one run over many devices, with batches cut
+        along `data`, and params too where the layout says so.
       seeds: train so many lanes at once, with the seeds key, key + 1, ..., or those that are listed.
       params: initial params, instead of the model's own; they are copied.
       state: the model's state that belongs to them.

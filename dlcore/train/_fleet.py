@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dlcore.train._chunk import Log
+from dlcore.train._keys import key_impl, plain_leaf, typed_leaf
 from dlcore.train._memory import free_bytes, lanes_that_fit
 from dlcore.train._program import Program
 from dlcore.train._rewind import keep, mend, rewind
@@ -44,10 +44,10 @@ class Fleet:
         """Gives every device its lanes."""
         if self.lanes is None or self.devices == [None]:
             return [tree]
-        plain, types = jax.device_get(jax.tree.map(_plain, tree)), jax.tree.map(_impl, tree)
+        plain, types = jax.device_get(jax.tree.map(plain_leaf, tree)), jax.tree.map(key_impl, tree)
         pairs = zip(self.devices, self.members, strict=True)
         return [
-            jax.tree.map(lambda leaf, impl, d=device, m=own: _typed(jax.device_put(leaf[m], d), impl), plain, types)
+            jax.tree.map(lambda leaf, impl, d=device, m=own: typed_leaf(jax.device_put(leaf[m], d), impl), plain, types)
             for device, own in pairs
         ]
 
@@ -55,12 +55,12 @@ class Fleet:
         """Returns one tree with all lanes in order, on the first device."""
         if len(shards) == 1:
             return shards[0]
-        put = lambda leaf, impl: _typed(jax.device_put(leaf, self.devices[0]), impl)
-        return jax.tree.map(put, self.fetch(shards), jax.tree.map(_impl, shards[0]))
+        put = lambda leaf, impl: typed_leaf(jax.device_put(leaf, self.devices[0]), impl)
+        return jax.tree.map(put, self.fetch(shards), jax.tree.map(key_impl, shards[0]))
 
     def fetch(self, shards: Shards) -> Any:
         """Returns one tree of NumPy arrays, with all lanes in order."""
-        host = jax.device_get([jax.tree.map(_plain, shard) for shard in shards])
+        host = jax.device_get([jax.tree.map(plain_leaf, shard) for shard in shards])
         return host[0] if len(host) == 1 else jax.tree.map(lambda *leaves: self._in_order(leaves), *host)
 
     def init(self, keys: Any, hparams: Any, params: Any, state: Any, inputs: Any) -> Shards:
@@ -82,6 +82,10 @@ class Fleet:
 
         held = 0 if guarded else sum(leaf.nbytes for leaf in jax.tree.leaves(carry))  # a copy of what goes in
         self.width = lanes_that_fit(compile_for, count, free_bytes(self.devices[0]) - held)
+
+    def agree(self, numbers: Sequence[int]) -> list[int]:
+        """Returns what all processes of the run are to go by; here there is one."""
+        return list(numbers)
 
     def run(self, carries: Shards, k: np.ndarray, sources: Shards, guarded: bool) -> tuple[Shards, list[Any]]:
         """Starts a chunk of `k` (N,) steps; returns the carries and what `read` turns into a log."""
@@ -201,22 +205,6 @@ class Fleet:
 
 def _padded(lanes: np.ndarray, length: int, none: int) -> np.ndarray:
     return np.concatenate([lanes, np.full(length - len(lanes), none)]).astype(np.int32)
-
-
-def _plain(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _impl(leaf: Any) -> str:
-    return str(jax.random.key_impl(leaf)) if _is_key(leaf) else ""
-
-
-def _typed(leaf: Any, impl: str) -> Any:
-    return jax.random.wrap_key_data(leaf, impl=impl) if impl else leaf
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _wait(tree: Any) -> Any:

@@ -36,6 +36,25 @@ def as_key(key: Any) -> Any:
     return jax.random.key(int(key)) if _is_seed(key) else key
 
 
+def plain_leaf(leaf: Any) -> Any:
+    """Returns the numbers of a key, and any other array as it is."""
+    return jax.random.key_data(leaf) if _is_key_array(leaf) else leaf
+
+
+def key_impl(leaf: Any) -> str:
+    """Returns what generates the numbers of a key, and "" of any other array."""
+    return str(jax.random.key_impl(leaf)) if _is_key_array(leaf) else ""
+
+
+def typed_leaf(leaf: Any, impl: str) -> Any:
+    """Returns the array that `plain_leaf` and `key_impl` were asked of."""
+    return jax.random.wrap_key_data(leaf, impl=impl) if impl else leaf
+
+
+def _is_key_array(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def _is_seed(key: Any) -> bool:
     return isinstance(key, int | np.integer) and not isinstance(key, bool)
 

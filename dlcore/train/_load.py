@@ -49,6 +49,7 @@ def load(path: str | Path, **given: Any) -> Run:
       (15, 3)
     """
     ready, config = _open(path, given)
+    ready = ready._replace(setup=ready.setup._replace(layout=None))  # it is looked at with the devices there are
     snapshot = open_snapshot(Path(path) / CHECKPOINTS)
     if snapshot is None:
         raise CheckpointError(f"{path} has no checkpoint yet: train it with resume=True")

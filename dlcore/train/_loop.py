@@ -19,7 +19,7 @@ from dlcore.train._progress import Silent
 from dlcore.train._rewind import is_small
 from dlcore.train._saver import Saver
 from dlcore.train._setup import Setup
-from dlcore.train._signals import Interrupt
+from dlcore.train._signals import WORDS, Interrupt
 from dlcore.train._snapshot import Snapshot, flatten, unflatten
 
 
@@ -113,7 +113,7 @@ class Loop:
         small = all(is_small(carry) for carry in self.carries)
         if first and self.setup.inputs.stream is None:
             self._compiling(fleet.fit_memory, self.carries, self._sources, not small)
-        while (end is None or self.done < end) and self.active.any() and not self.interrupt.requested:
+        while (end is None or self.done < end) and self.active.any() and not self._is_interrupted():
             sources, count = self._next(end)
             if not count:
                 break
@@ -183,7 +183,14 @@ class Loop:
         return bool(self._measures and (self.done % (self._per_epoch or 1) == 0 or self.done == self.setup.total))
 
     def _saves_itself(self, small: bool) -> bool:
-        return not small and self.saver is not None and self.saver.is_due(self.done)
+        return not small and self._is_due(self.done)
+
+    def _is_due(self, step: int) -> bool:
+        return self.saver is not None and bool(self.fleet.agree([self.saver.is_due(step)])[0])
+
+    def _is_interrupted(self) -> bool:
+        self.interrupt.requested = WORDS[self.fleet.agree([WORDS.index(self.interrupt.requested)])[0]]
+        return bool(self.interrupt.requested)
 
     def _evaluate(self) -> Any:
         start, size = self.setup.inputs.splits["validation"]
@@ -229,7 +236,7 @@ class Loop:
         self.show.update(waiting.done, values)
         if measured is not None and self.patience is not None:
             self._judge(measured)
-        if self.saver is not None and self.saver.is_due(waiting.done):
+        if self.saver is not None and self._is_due(waiting.done):
             self.saver.save(self.snapshot(after, waiting.done), values)
 
     def _judge(self, measured: Mapping[str, np.ndarray]) -> None:

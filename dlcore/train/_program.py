@@ -1,5 +1,6 @@
 """The compiled programs of a training run. Equal recipes find the very same ones again, and compile nothing."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,7 +28,9 @@ class Program(NamedTuple):
 
 
 @functools.lru_cache(maxsize=32)  # strong references: the programs outlive the run that made them
-def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: int, lanes: str | None) -> Program:
+def program(
+    model: Any, objective: Any, optimizer: Any, step: Any, batch_size: int, lanes: str | None, layout: Any = None
+) -> Program:
     """Returns the programs of a run; everything that is not an argument of theirs is an argument here."""
 
     def init(own: tuple[Any, Any], params: Any, state: Any, inputs: Any) -> TrainState:
@@ -46,11 +49,13 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
         def batch(i: Any) -> dict[str, Any]:
             rows = start + i * batch_size + jnp.arange(batch_size)
             taken = jax.tree.map(lambda array: array[jnp.minimum(rows, total - 1)], arrays)
-            return taken | {"mask": (rows < start + size).astype(jnp.float32)}
+            taken |= {"mask": (rows < start + size).astype(jnp.float32)}
+            return taken if layout is None else layout.constrain_batch(taken)
 
         def measure(i: Any) -> Any:
             rows, measured = batch(i), build_function(objective, hparams)
-            metrics = measured(params, state, rows, key=None, train=False, hparams=hparams)[1][1]
+            with contextlib.nullcontext() if layout is None else layout.tracing():
+                metrics = measured(params, state, rows, key=None, train=False, hparams=hparams)[1][1]
             # A plain number is the mean of its batch, and weighs as much as the batch has rows.
             count = rows["mask"].sum()
             return {name: pair if isinstance(pair, tuple) else (pair * count, count) for name, pair in metrics.items()}
@@ -60,10 +65,20 @@ def program(model: Any, objective: Any, optimizer: Any, step: Any, batch_size: i
 
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float32), jax.eval_shape(measure, 0))
         sums = lax.fori_loop(0, (size + batch_size - 1) // batch_size, add, zeros)
-        return (), {name: ratio(pair) for name, pair in sums.items()}
+        return (), seen({name: ratio(pair) for name, pair in sums.items()})
 
     def chunk(guarded: bool) -> Any:
-        return jax.jit(each_lane(make_chunk(step, CAPACITY, guarded), lanes), donate_argnums=0)
+        run = make_chunk(step, CAPACITY, guarded)
+
+        def laid(carry: TrainState, k: Any, source: Any) -> Any:
+            carry, log = run(carry, k, source)
+            return carry, seen(log)
+
+        return jax.jit(each_lane(run if layout is None else laid, lanes), donate_argnums=0)
+
+    def seen(tree: Any) -> Any:
+        """What the host reads lies whole on every device of a mesh: a process can read its own devices alone."""
+        return tree if layout is None else jax.lax.with_sharding_constraint(tree, layout.replicated)
 
     @functools.partial(jax.jit, static_argnames="inputs")
     def init_lanes(own: tuple[Any, Any], params: Any = None, state: Any = None, *, inputs: Any) -> TrainState:

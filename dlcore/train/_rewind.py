@@ -22,7 +22,8 @@ SMALL = 2**30  # bytes of params, state and optimizer up to which a copy is kept
 
 def is_small(carry: TrainState) -> bool:
     """Whether a run is checked chunk by chunk, and not step by step."""
-    return sum(leaf.nbytes for leaf in jax.tree.leaves((carry.params, carry.state, carry.opt_state))) <= SMALL
+    leaves = jax.tree.leaves((carry.params, carry.state, carry.opt_state))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) <= SMALL
 
 
 def keep(carry: TrainState) -> TrainState:

@@ -19,22 +19,26 @@ class Saver:
     """Writes checkpoints while the run goes on.
 
     Args:
-      store: where to.
+      store: where to; None in the processes beside the first, which take part in collecting what it writes.
       every: how many steps lie between two checkpoints; a minute unless given.
       monitor: what makes a checkpoint the best one.
     """
 
-    def __init__(self, store: Store, every: int | None, monitor: Monitor):
+    def __init__(self, store: Store | None, every: int | None, monitor: Monitor):
         self.every = every
         self._store, self._monitor, self._saved = store, monitor, time.monotonic()
 
     def is_due(self, step: int) -> bool:
         """Whether to save after so many steps."""
-        return step % self.every == 0 if self.every else time.monotonic() - self._saved >= SECONDS
+        if self.every:
+            return step % self.every == 0
+        return self._store is not None and time.monotonic() - self._saved >= SECONDS
 
     def save(self, snapshot: Snapshot, values: Mapping[str, np.ndarray] | None = None) -> None:
         """Starts to write, and returns before it is done."""
         self._saved, score = time.monotonic(), None
+        if self._store is None:
+            return
         prefix = f"validation_{self._monitor.name}"
         if values and prefix in values and np.isfinite(values[prefix]).any():
             score = float(self._monitor.sign * np.nanmean(values[prefix]))
@@ -42,7 +46,8 @@ class Saver:
 
     def wait(self) -> None:
         """Waits until all is on disk."""
-        self._store.wait()
+        if self._store is not None:
+            self._store.wait()
 
 
 def open_snapshot(path: Path, step: int | None = None) -> Snapshot | None:

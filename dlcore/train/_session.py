@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dlcore.scale._processes import name_lost_peers
 from dlcore.train._cache import compile_cache
 from dlcore.train._config import changes, make_config
 from dlcore.train._fleet import Fleet
@@ -15,6 +16,7 @@ from dlcore.train._folder import RunFolder, read_config
 from dlcore.train._hparams import as_arrays
 from dlcore.train._keys import as_keys
 from dlcore.train._loop import Loop
+from dlcore.train._mesh import MeshFleet
 from dlcore.train._outcome import make_run_of, write_run
 from dlcore.train._patience import Monitor, Patience
 from dlcore.train._program import CAPACITY, program
@@ -23,7 +25,7 @@ from dlcore.train._run import Run
 from dlcore.train._saver import Saver, open_snapshot
 from dlcore.train._setup import Setup, check_weights, prepare
 from dlcore.train._signals import Interrupt
-from dlcore.train._snapshot import Snapshot
+from dlcore.train._snapshot import Snapshot, shared
 from dlcore.train._store import Store
 
 # What `prepare` takes, and the rest of what makes a run.
@@ -40,6 +42,7 @@ PREPARED = (
     "steps",
     "batch_size",
     "hparams",
+    "mesh",
 )
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(PREPARED),
@@ -70,14 +73,22 @@ def train_run(
     further: bool = False,
 ) -> Run:
     """Trains; see `fit` for the arguments. With a snapshot, from there on; `further` wants something left to do."""
-    folder = RunFolder(out, overwrite=overwrite, resume=resume or snapshot is not None) if out is not None else None
-    if resume and folder is None:
+    if resume and out is None:
         raise ValueError("resume: give the folder of the run too: out=...")
+    is_shared = arguments["mesh"] is not None and jax.process_count() > 1
+    is_first = not is_shared or jax.process_index() == 0  # what is written and shown, the first process does
+    folder = None
+    if out is not None and is_first:
+        folder = RunFolder(out, overwrite=overwrite, resume=resume or snapshot is not None)
     with compile_cache(), Interrupt() as interrupt, contextlib.ExitStack() as stack:
+        if is_shared:
+            stack.enter_context(name_lost_peers())
         ready = make_ready(arguments)
         if further and snapshot is not None:
             check_further(snapshot, ready.setup)
-        saver = None
+        if ready.setup.layout is not None:
+            ready.setup.layout.check_devices()
+        saver = store = None
         if folder is not None:
             stack.enter_context(folder)
             config = make_config(arguments, ready.setup)
@@ -86,8 +97,11 @@ def train_run(
                 snapshot = open_snapshot(folder.checkpoints)
             folder.put_json("config.json", config)
             store = stack.enter_context(Store(folder.checkpoints, keep_last=keep_last, keep_best=keep_best))
+        if out is not None:
             saver = make_saver(store, ready.setup, save_every, Monitor(ready.setup, arguments["monitor"]))
-        loop = ready.loop(make_progress(progress), interrupt, saver)
+        if is_shared and resume:
+            snapshot = shared(snapshot)
+        loop = ready.loop(make_progress(progress if is_first else False), interrupt, saver)
         with loop.show:
             loop.show.start(ready.setup.total, ready.setup.inputs.steps_per_epoch)
             if snapshot is None:
@@ -146,7 +160,7 @@ def make_patience(setup: Setup, arguments: Mapping[str, Any], count: int) -> Pat
     return Patience(setup, arguments["patience"], arguments["min_delta"], monitor, count)
 
 
-def make_saver(store: Store, setup: Setup, save_every: int | None, monitor: Monitor) -> Saver:
+def make_saver(store: Store | None, setup: Setup, save_every: int | None, monitor: Monitor) -> Saver:
     """Returns what writes checkpoints.
 
     Raises:
@@ -164,7 +178,12 @@ def make_fleet(setup: Setup, count: int | None, lanes: str | None = None) -> Fle
         raise ValueError(f"lanes: expected 'loop' or 'vmap', found {lanes!r}")
     faster = "loop" if jax.default_backend() == "cpu" else "vmap"
     lanes = None if count is None else lanes or faster
-    programs = program(setup.model, setup.objective, setup.optimizer, setup.step, setup.batch_size, lanes)
+    layout = setup.layout
+    if layout is not None and count is not None:
+        raise ValueError("mesh: a run over many devices is one run; leave `seeds` out, or train them one after another")
+    programs = program(setup.model, setup.objective, setup.optimizer, setup.step, setup.batch_size, lanes, layout)
+    if layout is not None:
+        return MeshFleet(programs, layout)
     devices = jax.local_devices() if count is not None and len(jax.local_devices()) > 1 else (None,)
     return Fleet(programs, lanes, count or 1, devices)
 

@@ -15,6 +15,7 @@ from dlcore.core import Layer
 from dlcore.errors import suggest, suggest_arguments
 from dlcore.optim import adam
 from dlcore.recipe import recipe_of
+from dlcore.scale import Layout, as_layout
 from dlcore.train._augmented import augmented
 from dlcore.train._hparams import (
     Recorder,
@@ -26,6 +27,7 @@ from dlcore.train._hparams import (
     with_structure,
 )
 from dlcore.train._inputs import Inputs, Shapes, as_inputs
+from dlcore.train._mesh import on_mesh
 from dlcore.train._objective import build_function, build_layer, build_optimizer, gradient_step, supervised
 
 
@@ -43,6 +45,7 @@ class Setup(NamedTuple):
     structure: dict[str, Any]  # what the programs are compiled for
     total: int | None  # steps; None runs until the data ends
     measured: tuple[str, ...]  # names of the objective's metrics
+    layout: Layout | None = None  # on a mesh of devices
 
 
 @suggest_arguments
@@ -60,6 +63,7 @@ def prepare(
     steps: int | None = None,
     batch_size: int = 64,
     hparams: Mapping[str, Any] | None = None,
+    mesh: Any = None,
 ) -> Setup:
     """Resolves the arguments of `fit`; see there."""
     if not isinstance(model, Layer) and not is_builder(model):
@@ -101,7 +105,13 @@ def prepare(
     total = _total(epochs, steps, inputs)
     step = step or gradient_step(objective, build)  # pyright: ignore[reportArgumentType]
     step = step if augment is None else augmented(step, augment)
-    return Setup(model, objective, build, step, batch_size, inputs, shapes, values, structure, total, traced.measured)
+    laid = None if mesh is None else as_layout(mesh)
+    if laid is not None:
+        laid.check_batch_size(batch_size)
+        step = on_mesh(step, laid)
+    return Setup(
+        model, objective, build, step, batch_size, inputs, shapes, values, structure, total, traced.measured, laid
+    )
 
 
 def check_weights(setup: Setup, params: Any, state: Any) -> None:

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+WORDS = ("", *_WORDS.values())  # what `requested` may be
 
 
 class Interrupt:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlcore.errors import CheckpointError
+from dlcore.scale._processes import broadcast
 from dlcore.train._history import take_lanes
 
 
@@ -33,6 +34,16 @@ class Snapshot(NamedTuple):
         reasons = tuple(self.reasons[lane] for lane in lanes)
         step = self.step if "" in reasons else int(history["lanes/done"].max())
         return Snapshot(step, weights | history, reasons)
+
+
+def shared(snapshot: Snapshot | None) -> Snapshot | None:
+    """Returns the snapshot of the first process in all of them: the others may not see its disk."""
+    mine = snapshot and (snapshot.arrays, [snapshot.step, list(snapshot.reasons)])
+    found = broadcast(*mine) if mine else broadcast(None)
+    if found is None:
+        return None
+    arrays, (step, reasons) = found
+    return Snapshot(step, arrays, tuple(reasons))
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -15,7 +15,18 @@ import jax
 import numpy as np
 
 from dlcore.errors import CheckpointError
-from dlcore.train._checkpoint import KEY, SCHEMA, Damaged, digest, is_committed, orbax, read, read_header, reason
+from dlcore.train._checkpoint import (
+    KEY,
+    SCHEMA,
+    Damaged,
+    by_itself,
+    digest,
+    is_committed,
+    orbax,
+    read,
+    read_header,
+    reason,
+)
 
 TRASH, REPLACED = "deleted-", "replaced-"
 PIECE = 1 << 25  # bytes; Orbax compresses the pieces side by side
@@ -202,7 +213,9 @@ class Store:
                 is_good = True
             except Damaged:
                 self._set_aside(folder)
-        self._writer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        alone = by_itself(ocp)
+        options = {"composite_options": ocp.CompositeOptions(**alone)} if alone else {}
+        self._writer = ocp.Checkpointer(ocp.CompositeCheckpointHandler(**options), **alone)
 
     def _put(self, header: dict[str, Any], data: np.ndarray, ocp: Any) -> None:
         name, text = str(header["step"]), json.dumps(header)

@@ -1,0 +1,126 @@
+"""One run in two processes is the run in one; a process that is lost is named, and the run goes on from its folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dlcore as dl
+from dlcore.train._saver import open_snapshot
+
+ROOT = Path(__file__).parents[2]
+
+TRAIN = """
+import sys
+import jax
+import dlcore as dl
+
+port, processes, process, out, steps, mode = sys.argv[1:]
+if int(processes) > 1:
+    dl.scale.start(f"127.0.0.1:{port}", int(processes), int(process))
+assert len(jax.devices()) == 2, jax.devices()
+model = dl.serial(dl.layers.flatten(), up=dl.dense(32), norm=dl.layers.batch_norm(), relu=dl.relu(),
+                  drop=dl.dropout(0.2), head=dl.dense(10))
+layout = dl.scale.layout({"data": 2}, shard_params=mode == "params", least=64)
+run = dl.fit(model, dl.data.digits(), optimizer=dl.optim.momentum(0.02), mesh=layout, steps=int(steps), out=out,
+             save_every=1, resume=True, allow_changes=True, progress=True)
+print(process, run.stopped, float(run.metrics["loss"][-1]), float(run.metrics.get("test_accuracy", "nan")), flush=True)
+"""
+
+
+def start(processes: int, out: Path, steps: int, mode: str = "data") -> list[subprocess.Popen[str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": str(2 // processes), "JAX_PLATFORMS": "cpu"}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", TRAIN, port, str(processes), str(number), str(out), str(steps), mode],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(processes)
+    ]
+
+
+def finish(running: list[subprocess.Popen[str]]) -> list[str]:
+    said = [one.communicate(timeout=240) for one in running]
+    assert all(one.returncode == 0 for one in running), "\n".join(error[-2000:] for _, error in said)
+    return [out for out, _ in said]
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    snapshot = open_snapshot(folder / "checkpoints")
+    assert snapshot is not None
+    return {k: v for k, v in snapshot.arrays.items() if k.startswith(("carry/params", "carry/state", "carry/opt"))}
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return any((folder / "checkpoints").glob("[0-9]*/commit_success.txt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["data", "params"])
+def test_two_processes_train_what_one_does(mode, tmp_path):
+    (alone,) = finish(start(1, tmp_path / "one", 44, mode))
+    first, second = finish(start(2, tmp_path / "two", 44, mode))
+    assert first.splitlines()[-1][2:] == second.splitlines()[-1][2:]  # whole metrics in both
+    assert "epoch" in first and "epoch" not in second  # one of them tells how it goes
+    np.testing.assert_allclose(*[float(said.split()[-2]) for said in (alone, first)], rtol=1e-4)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    # What processes have written is looked at, and gone on with, in one.
+    run = dl.load(tmp_path / "two")
+    assert run.evaluate("test")["accuracy"] == pytest.approx(float(first.split()[-1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_lost_process_is_named_and_the_run_goes_on_to_the_same_bits(victim, tmp_path):
+    finish(start(2, tmp_path / "whole", 110))
+    running = start(2, tmp_path / "killed", 10**7)
+    until = time.monotonic() + 120
+    while not has_checkpoint(tmp_path / "killed") and time.monotonic() < until:
+        time.sleep(0.05)
+    running[victim].send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    other = running[1 - victim]
+    _, error = other.communicate(timeout=60)
+    assert time.monotonic() - killed < 15 and other.returncode != 0
+    assert "process 1 was lost, of 2" in error if victim == 1 else "leader" in error or "process 0 was lost" in error
+    running[victim].communicate()
+    assert has_checkpoint(tmp_path / "killed")
+    finish(start(2, tmp_path / "killed", 110))
+    whole, again = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert whole.keys() == again.keys() and all(whole[name].tobytes() == again[name].tobytes() for name in whole)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(tmp_path):
+    running = start(2, tmp_path / "run", 10**7)
+    until = time.monotonic() + 120
+    while not has_checkpoint(tmp_path / "run") and time.monotonic() < until:
+        time.sleep(0.05)
+    running[1].send_signal(signal.SIGTERM)
+    first, second = finish(running)
+    assert "0 terminated" in first and "1 terminated" in second
+
+
+def test_half_of_what_a_process_needs_to_know_is_refused():
+    with pytest.raises(ValueError, match="start: expected all of coordinator_address, num_processes and process_id"):
+        dl.scale.start("127.0.0.1:1234")
+    with pytest.raises(ValueError, match="process_id: expected 0 to 1, found 2"):
+        dl.scale.start("127.0.0.1:1234", 2, 2)
