@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dlcore.ops._conv import as_matmul, check_channels, fits_patches
+from dlcore.ops._conv import check_channels
+from dlcore.ops._conv_patches import as_matmul, fits_patches
 from dlcore.ops._spread import Spread, plan_spread
 from dlcore.ops._window import IntOrInts, Padding, Windows, spatial_shape
 
