@@ -18,6 +18,8 @@ def sweep(
     data_dir: Path | None = None,
     augment: tuple[str, ...] = (),
     epochs: int | None = None,
+    policy: str | None = None,
+    accumulate: int = 1,
     seed: int = 0,
     seeds: int = 1,
     patience: int | None = None,
@@ -41,6 +43,8 @@ def sweep(
         data_dir: where the files of a data set are that would be downloaded.
         augment: change training images, as in --augment flip shift; see `dlcore show`.
         epochs: passes over the training data.
+        policy: the precision to compute in: bf16, fp16, or half, which is one of them by the device.
+        accumulate: cut each batch into so many parts, one after another, to save memory.
         seed: the first seed.
         seeds: runs at each point.
         patience: stop each run after so many epochs without improvement, with its best weights.
@@ -79,6 +83,8 @@ def sweep(
         samples=samples,
         rungs=rungs,
         **options,
+        policy=policy,
+        accumulate=accumulate,
         key=seed,
         patience=patience,
         monitor=monitor,

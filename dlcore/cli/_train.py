@@ -15,6 +15,8 @@ def train(
     optimizer: str | None = None,
     learning_rate: float | None = None,
     batch_size: int | None = None,
+    policy: str | None = None,
+    accumulate: int | None = None,
     epochs: int | None = None,
     seed: int | None = None,
     seeds: int | None = None,
@@ -36,6 +38,8 @@ def train(
         optimizer: another optimizer.
         learning_rate: another learning rate.
         batch_size: examples a step.
+        policy: the precision to compute in: bf16, fp16, or half, which is one of them by the device.
+        accumulate: cut each batch into so many parts, one after another, to save memory.
         epochs: passes over the training data.
         seed: seed of the weights, the batches and the draws; 0 by default.
         seeds: train so many seeds at once, and report the spread.
@@ -64,6 +68,7 @@ def train(
         chosen = presets.preset(preset or "lenet5")
         arguments, about = arguments_of(chosen), chosen.about
     given = {"batch_size": batch_size, "epochs": epochs, "key": seed, "seeds": seeds, "patience": patience}
+    given |= {"policy": policy, "accumulate": accumulate}
     arguments |= {name: value for name, value in given.items() if value is not None}
     if data is not None or data_dir is not None:
         from dlcore.data import load

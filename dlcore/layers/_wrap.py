@@ -10,6 +10,14 @@ from jax import lax
 from dlcore.checks import expect_positive, scope, shapes_of
 from dlcore.compose import derive, derive_all
 from dlcore.core import Layer, Plan, as_layer, layer
+from dlcore.errors import suggest
+
+SAVED = {
+    "nothing": "nothing_saveable",
+    "dots": "dots_saveable",
+    "dots_with_no_batch_dims": "dots_with_no_batch_dims_saveable",
+    "everything": "everything_saveable",
+}
 
 
 @layer
@@ -83,15 +91,23 @@ def repeat(n: int, block: Layer) -> Layer:
 
 
 @layer
-def remat(block: Layer, *, policy: Callable[..., bool] | None = None) -> Layer:
+def remat(block: Layer, *, policy: str | Callable[..., bool] | None = None) -> Layer:
     """Recomputes the inside of a layer in the backward pass instead of keeping it: less memory, a third more time.
+
+    `repeat(n, remat(block))` keeps the input of each block, and no more. Blocks outside a loop save memory on
+    accelerators only: XLA's CPU compiler finds that it would compute the same twice, and keeps it.
 
     Args:
       block: a layer.
-      policy: which intermediate values to keep, from `jax.checkpoint_policies`; none by default.
+      policy: which values to keep besides the inputs: "nothing" (the default), "dots" (the results of matrix
+        products, which cost most to compute again), "dots_with_no_batch_dims" (those with weights, and not those of
+        attention), "everything", or a function from `jax.checkpoint_policies`.
 
     Returns:
       A layer with the params, the state and the values of `block`.
+
+    Raises:
+      ValueError: for another name.
 
     Source: Chen, Xu, Zhang and Guestrin, 2016.
 
@@ -101,6 +117,9 @@ def remat(block: Layer, *, policy: Callable[..., bool] | None = None) -> Layer:
       repeat(12, remat(residual(dense(8))))
     """
     block = as_layer(block, "block")
+    if isinstance(policy, str) and policy not in SAVED:
+        raise ValueError(f"policy: expected one of {list(SAVED)}, found {policy!r}{suggest(policy, SAVED)}")
+    saveable = getattr(jax.checkpoint_policies, SAVED[policy]) if isinstance(policy, str) else policy
 
     def apply(params: Any, state: Any, *xs: Any, key: Any = None, train: bool = False, tap: Any = None) -> Any:
         if tap is not None:  # what a tap collects has to get out
@@ -109,7 +128,7 @@ def remat(block: Layer, *, policy: Callable[..., bool] | None = None) -> Layer:
         def run(params: Any, state: Any, key: Any, *xs: Any) -> Any:
             return block.apply(params, state, *xs, key=key, train=train)
 
-        return jax.checkpoint(run, policy=policy)(params, state, key, *xs)
+        return jax.checkpoint(run, policy=saveable)(params, state, key, *xs)
 
     return Layer(None, apply, block.plan)
 

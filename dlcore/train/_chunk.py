@@ -36,7 +36,8 @@ def make_chunk(step: Callable[..., Any], capacity: int, guarded: bool) -> Callab
 
     Args:
       step: `(carry, batch) -> (carry, metrics)`; metrics are numbers or (sum, weight) pairs by name, and under
-        `gradient` the gradient, if it is to be measured.
+        `gradient` the gradient, if it is to be measured; `finite`, if it is there, is false where the step has failed
+        though its loss is finite.
       capacity: size of the buffers, static; a shorter chunk compiles nothing new.
       guarded: whether each step is checked and, where it is not finite, not taken. Without it the chunk stops after a
         loss that is not finite, says so, and the host goes back: see `_rewind.py`, which also says why.
@@ -84,8 +85,9 @@ def make_chunk(step: Callable[..., Any], capacity: int, guarded: bool) -> Callab
 def take(step: Callable[..., Any], carry: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any], Any]:
     """Takes a step; returns the carry, plain numbers by name with `finite` among them, and the gradient or ()."""
     after, metrics = step(carry, batch)
-    values = {name: ratio(value) for name, value in metrics.items() if name != "gradient"}
+    values = {name: ratio(value) for name, value in metrics.items() if name not in ("gradient", "finite")}
     finite = jnp.isfinite(values["loss"] if "loss" in values else sum(values.values()))
+    finite = finite & metrics["finite"] if "finite" in metrics else finite
     return after, values | {"finite": finite}, metrics.get("gradient", ())
 
 

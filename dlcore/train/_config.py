@@ -16,6 +16,8 @@ from dlcore.train._setup import Setup
 
 # How long a run goes on is no part of what it is.
 LENGTH = ("epochs", "steps")
+# What arguments were before there were any, where that is not None.
+BEFORE = {"accumulate": 1}
 
 
 def make_config(arguments: Mapping[str, Any], setup: Setup, kind: str = "run") -> dict[str, Any]:
@@ -40,7 +42,7 @@ def make_config(arguments: Mapping[str, Any], setup: Setup, kind: str = "run") -
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Returns what differs between two configurations, a line each; their lengths may differ."""
     lines = []
-    old, new = before["arguments"], after["arguments"]
+    old, new = BEFORE | before["arguments"], BEFORE | after["arguments"]
     for name in dict.fromkeys([*old, *new]):
         if name not in LENGTH and old.get(name) != new.get(name):
             lines.append(one_line(f"{name}: {_say(old.get(name))} -> {_say(new.get(name))}", 2000))

@@ -26,6 +26,8 @@ def fit(
     key: Any = 0,
     hparams: Mapping[str, Any] | None = None,
     mesh: Any = None,
+    policy: str | None = None,
+    accumulate: int = 1,
     seeds: int | Sequence[Any] | None = None,
     params: Any = None,
     state: Any = None,
@@ -67,6 +69,11 @@ def fit(
         values; anything else (a width, an activation) is structure, which a program is compiled for.
       mesh: devices by axis, as in `{"data": 8}`, or `dl.scale.layout(...)`: one run over many devices, with batches cut
         along `data`, and params too where the layout says so.
+      policy: the precision that the model computes in: "bf16", "fp16" (with dynamic loss scaling: `LossScale`), or
+        "half", which is bf16 where the device has it (TPU, CPU, CUDA from compute capability 8 on) and fp16 elsewhere;
+        float32 unless given. Params, optimizer, statistics of norms, losses and metrics stay float32.
+      accumulate: cut each batch into so many parts, run them one after another, and make one update of the whole: for
+        batches that do not fit in memory at once. Batch norm's statistics are those of a part.
       seeds: train so many lanes at once, with the seeds key, key + 1, ..., or those that are listed.
       params: initial params, instead of the model's own; they are copied.
       state: the model's state that belongs to them.

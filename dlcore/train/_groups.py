@@ -8,7 +8,19 @@ from dlcore.train._session import PREPARED
 from dlcore.train._setup import Setup, prepare
 
 # Arguments of `fit` that may be axes of a space.
-ARGUMENTS = ("model", "loss", "objective", "optimizer", "step", "augment", "epochs", "steps", "batch_size")
+ARGUMENTS = (
+    "model",
+    "loss",
+    "objective",
+    "optimizer",
+    "step",
+    "augment",
+    "epochs",
+    "steps",
+    "batch_size",
+    "policy",
+    "accumulate",
+)
 
 
 class Group(NamedTuple):

@@ -12,6 +12,7 @@ from dlcore.errors import CheckpointError
 from dlcore.train._fleet import Fleet, Shards
 from dlcore.train._history import History, loss_first
 from dlcore.train._lanes import map_lanes
+from dlcore.train._loss_scale import LossScale
 from dlcore.train._objective import build_optimizer
 from dlcore.train._patience import Patience
 from dlcore.train._program import CAPACITY
@@ -85,8 +86,15 @@ class Loop:
         like = jax.eval_shape(lambda: init((keys, hparams), None, None, inputs=self.setup.shapes))
         has_optimizer = any(name.startswith("carry/opt_state/") for name in arrays)
         told = {name: array for name, array in arrays.items() if not name.startswith(("carry/hparams/", "carry/key"))}
+        # Another precision than before: the scale of the loss starts anew, or is needed no more.
+        extra, has_extra = like.extra, any(name.startswith("carry/extra/") for name in arrays)
+        if extra is None:
+            told = {name: array for name, array in told.items() if not name.startswith("carry/extra/")}
         like = like.replace(hparams=None, key=None, opt_state=like.opt_state if has_optimizer else None)
-        part = unflatten(like, told, "carry", where)
+        part = unflatten(like.replace(extra=extra if has_extra else None), told, "carry", where)
+        if extra is not None and not has_extra:
+            first = jax.tree.map(lambda leaf, own: jnp.broadcast_to(leaf, own.shape), LossScale.first(), extra)
+            part = part.replace(extra=first)
         if not has_optimizer:
             start = lambda own: build_optimizer(self.setup.optimizer, own[0]).init(own[1])
             part = part.replace(opt_state=map_lanes(start, fleet.lanes and "loop")((hparams, part.params)))

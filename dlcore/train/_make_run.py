@@ -11,6 +11,7 @@ from jax import lax
 from dlcore.compose import derive
 from dlcore.train._chunk import take_guarded
 from dlcore.train._hparams import as_arrays
+from dlcore.train._loss_scale import LossScale
 from dlcore.train._objective import build_layer, build_optimizer
 from dlcore.train._setup import prepare
 from dlcore.train._state import TrainState
@@ -53,7 +54,7 @@ def make_run(model: Any, data: Any, *, remat: int | None = None, **options: Any)
       data: a `Dataset`, a pair (x, y) or a source; a host iterator is not a pure function.
       remat: how many steps to compute again at a time on the way back.
       **options: `loss`, `metrics`, `objective`, `optimizer`, `step`, `augment`, `epochs`, `steps`, `batch_size`,
-        `hparams`, as in `fit`.
+        `hparams`, `policy`, `accumulate`, as in `fit`.
 
     Returns:
       A function of a JAX key and of numeric hyperparameters by name, which win over those given here.
@@ -85,7 +86,8 @@ def make_run(model: Any, data: Any, *, remat: int | None = None, **options: Any)
             raise ValueError(f"hparams: {unknown[0]!r} is not among {sorted(setup.hparams)}")
         params, state = build_layer(setup.model, values).init(derive(key, "init"), *setup.shapes.tree)
         opt_state = build_optimizer(setup.optimizer, values).init(params)
-        carry = TrainState(jnp.int32(0), params, state, opt_state, key, values)
+        extra = LossScale.first() if setup.scaled else None
+        carry = TrainState(jnp.int32(0), params, state, opt_state, key, values, extra=extra)
         data_key = derive(key, "data")
 
         def body(carry: TrainState, _: None) -> tuple[TrainState, dict[str, Any]]:

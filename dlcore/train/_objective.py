@@ -1,18 +1,14 @@
-"""The ordinary objective and the ordinary step."""
+"""The ordinary objective, and what builds the parts of a run."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from dlcore.compose import derive
 from dlcore.core import Layer
 from dlcore.recipe import recipe
 from dlcore.train._hparams import is_builder
-from dlcore.train._state import TrainState
 
 
 @recipe
@@ -47,43 +43,6 @@ def supervised(model: Any, loss: Callable[..., Any], metrics: Sequence[Any] | Ma
         return pairs["loss"], (state, pairs)
 
     return objective
-
-
-@recipe
-def gradient_step(objective: Callable[..., Any], optimizer: Any) -> Any:
-    """The ordinary step: one gradient of the mean loss, one update.
-
-    Args:
-      objective: see `supervised`; a function of the hyperparameters that builds one will do.
-      optimizer: an optax optimizer, or a function of the hyperparameters that builds one.
-
-    Returns:
-      `(carry, batch) -> (carry, metrics)` on a `TrainState`. The metrics are the objective's pairs, and the `gradient`.
-
-    Example:
-      >>> from dlcore import layers, losses, optim
-      >>> gradient_step(supervised(layers.dense(1), losses.mse), optim.adam())
-      gradient_step(supervised(dense(1), mse), adam())
-    """
-
-    def step(carry: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
-        evaluate, transform = build_function(objective, carry.hparams), build_optimizer(optimizer, carry.hparams)
-        key = derive(carry.key, "model", carry.step)
-
-        def mean_loss(params: Any) -> Any:
-            loss, (state, pairs) = evaluate(params, carry.state, batch, key=key, train=True, hparams=carry.hparams)
-            return ratio(loss), (state, pairs)
-
-        (loss, (state, pairs)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(carry.params)
-        # They go along for the few that look at them: `optim.plateau` at the loss, `optim.sam` for another gradient.
-        update = optax.with_extra_args_support(transform).update
-        extra = {"value": loss, "grad_fn": jax.grad(lambda params: mean_loss(params)[0])}
-        change, opt_state = update(gradient, carry.opt_state, carry.params, **extra)
-        params = optax.apply_updates(carry.params, change)
-        after = dataclasses.replace(carry, step=carry.step + 1, params=params, state=state, opt_state=opt_state)
-        return after, pairs | {"gradient": gradient}
-
-    return step
 
 
 def build_layer(model: Any, hparams: Any) -> Layer:

@@ -1,6 +1,5 @@
 """What training came to: a `Run`, and what people look at in its folder."""
 
-import functools
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,8 +59,15 @@ def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path
         data=setup.inputs.dataset,
         arguments=arguments,
         snapshot=loop.snapshot(),
-        programs=functools.partial(
-            program, setup.model, setup.objective, setup.optimizer, setup.step, setup.batch_size
+        programs=lambda lanes: program(
+            setup.model,
+            setup.objective,
+            setup.optimizer,
+            setup.step,
+            setup.batch_size,
+            lanes,
+            setup.layout,
+            setup.scaled,
         ),
         again=again,
         lanes=fleet.lanes,

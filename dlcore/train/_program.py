@@ -12,6 +12,7 @@ from jax import lax
 from dlcore.compose import derive
 from dlcore.train._chunk import make_chunk
 from dlcore.train._lanes import each_lane, map_lanes
+from dlcore.train._loss_scale import LossScale
 from dlcore.train._objective import build_function, build_layer, build_optimizer, ratio
 from dlcore.train._state import TrainState
 
@@ -29,7 +30,14 @@ class Program(NamedTuple):
 
 @functools.lru_cache(maxsize=32)  # strong references: the programs outlive the run that made them
 def program(
-    model: Any, objective: Any, optimizer: Any, step: Any, batch_size: int, lanes: str | None, layout: Any = None
+    model: Any,
+    objective: Any,
+    optimizer: Any,
+    step: Any,
+    batch_size: int,
+    lanes: str | None,
+    layout: Any = None,
+    scaled: bool = False,
 ) -> Program:
     """Returns the programs of a run; everything that is not an argument of theirs is an argument here."""
 
@@ -38,7 +46,9 @@ def program(
         if params is None:
             params, state = build_layer(model, hparams).init(derive(key, "init"), *inputs.tree)
         opt_state = build_optimizer(optimizer, hparams).init(params)
-        return TrainState(jnp.int32(0), params, state, opt_state, key, hparams)
+        return TrainState(
+            jnp.int32(0), params, state, opt_state, key, hparams, extra=LossScale.first() if scaled else None
+        )
 
     def evaluate_one(_: Any, weights: Any, arrays: Any, start: Any, size: Any) -> tuple[Any, dict[str, Any]]:
         if objective is None:

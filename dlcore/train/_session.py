@@ -43,10 +43,13 @@ PREPARED = (
     "batch_size",
     "hparams",
     "mesh",
+    "policy",
+    "accumulate",
 )
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(PREPARED),
     "batch_size": 64,
+    "accumulate": 1,
     "key": 0,
     "seeds": None,
     "params": None,
@@ -181,7 +184,9 @@ def make_fleet(setup: Setup, count: int | None, lanes: str | None = None) -> Fle
     layout = setup.layout
     if layout is not None and count is not None:
         raise ValueError("mesh: a run over many devices is one run; leave `seeds` out, or train them one after another")
-    programs = program(setup.model, setup.objective, setup.optimizer, setup.step, setup.batch_size, lanes, layout)
+    programs = program(
+        setup.model, setup.objective, setup.optimizer, setup.step, setup.batch_size, lanes, layout, setup.scaled
+    )
     if layout is not None:
         return MeshFleet(programs, layout)
     devices = jax.local_devices() if count is not None and len(jax.local_devices()) > 1 else (None,)

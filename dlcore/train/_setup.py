@@ -16,6 +16,7 @@ from dlcore.errors import suggest, suggest_arguments
 from dlcore.optim import adam
 from dlcore.recipe import recipe_of
 from dlcore.scale import Layout, as_layout
+from dlcore.train._accumulate import check_accumulate, cut_rows
 from dlcore.train._augmented import augmented
 from dlcore.train._hparams import (
     Recorder,
@@ -28,7 +29,9 @@ from dlcore.train._hparams import (
 )
 from dlcore.train._inputs import Inputs, Shapes, as_inputs
 from dlcore.train._mesh import on_mesh
-from dlcore.train._objective import build_function, build_layer, build_optimizer, gradient_step, supervised
+from dlcore.train._objective import build_function, build_layer, build_optimizer, supervised
+from dlcore.train._precision import as_dtype, in_dtype
+from dlcore.train._step import gradient_step
 
 
 class Setup(NamedTuple):
@@ -46,6 +49,7 @@ class Setup(NamedTuple):
     total: int | None  # steps; None runs until the data ends
     measured: tuple[str, ...]  # names of the objective's metrics
     layout: Layout | None = None  # on a mesh of devices
+    scaled: bool = False  # whether the loss is, for float16
 
 
 @suggest_arguments
@@ -64,6 +68,8 @@ def prepare(
     batch_size: int = 64,
     hparams: Mapping[str, Any] | None = None,
     mesh: Any = None,
+    policy: str | None = None,
+    accumulate: int = 1,
 ) -> Setup:
     """Resolves the arguments of `fit`; see there."""
     if not isinstance(model, Layer) and not is_builder(model):
@@ -75,7 +81,15 @@ def prepare(
             raise TypeError(f"{name}: expected a function, found {function!r}")
     if getattr(augment, "is_recipe", False):
         raise TypeError(f"augment: expected an augmentation, found the factory of one{_hint(augment)}")
+    dtype = as_dtype(policy)
+    if dtype is not None and (own := "step" if step is not None else "objective" if objective is not None else None):
+        repair = "computes in it as well: wrap the model there in `dl.layers.cast`"
+        raise ValueError(f"policy: it is for a model with a loss, and whether {own!r} {repair}")
     inputs = as_inputs(data, batch_size)
+    check_accumulate(accumulate, inputs.batch)
+    if accumulate != 1 and step is not None:
+        repair = "give `loss` or `objective`, or `step=gradient_step(objective, optimizer, accumulate=...)`"
+        raise ValueError(f"accumulate: a step of your own has to cut its batch by itself; {repair}")
     if optimizer is not None and not hasattr(optimizer, "update") and not is_builder(optimizer):
         wanted = "an optax optimizer or a function of hparams"
         raise TypeError(f"optimizer: expected {wanted}, found {optimizer!r}{_hint(optimizer)}")
@@ -85,6 +99,7 @@ def prepare(
         with_structure(thing, structure) if structure and is_builder(thing) else thing  # pyright: ignore
         for thing in (model, build, loss, objective, augment)
     )
+    model = model if dtype is None else in_dtype(model, dtype)
     check_builders(values, [thing for thing in (model, build, loss, objective, augment) if is_builder(thing)])
     if objective is None and step is not None and loss is None and metrics is None:
         inputs = inputs._replace(splits={})  # a step of one's own says nothing of how to evaluate
@@ -99,18 +114,31 @@ def prepare(
     classes = len(inputs.dataset.classes) if inputs.dataset is not None else 0
     names = tuple(sorted(values))
     batch = Shapes.of(inputs.batch)
-    traced = _trace(model, objective, build, augment, shapes, batch, names, classes, step is None)
+    traced = _trace(model, objective, build, augment, shapes, batch, names, classes, step is None, accumulate)
     if step is None and (unread := [name for name in hparams or {} if name not in traced.read]):
         raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], traced.read)}")
     total = _total(epochs, steps, inputs)
-    step = step or gradient_step(objective, build)  # pyright: ignore[reportArgumentType]
+    scaled = dtype == jnp.float16
+    step = step or gradient_step(objective, build, accumulate, scaled)  # pyright: ignore[reportArgumentType]
     step = step if augment is None else augmented(step, augment)
     laid = None if mesh is None else as_layout(mesh)
     if laid is not None:
         laid.check_batch_size(batch_size)
         step = on_mesh(step, laid)
     return Setup(
-        model, objective, build, step, batch_size, inputs, shapes, values, structure, total, traced.measured, laid
+        model,
+        objective,
+        build,
+        step,
+        batch_size,
+        inputs,
+        shapes,
+        values,
+        structure,
+        total,
+        traced.measured,
+        laid,
+        scaled,
     )
 
 
@@ -185,6 +213,7 @@ def _trace(
     names: tuple[str, ...],
     classes: int,
     updates: bool,
+    accumulate: int,
 ) -> _Traced:
     """Finds in milliseconds what does not fit, by one abstract pass over everything, before any compiler runs."""
     measured, read = [], set()
@@ -198,6 +227,8 @@ def _trace(
         opt_state = transform.init(params)
         if augment is not None:
             batch = build_function(augment, hparams)(key, batch)
+        if accumulate > 1:
+            batch = jax.tree.map(lambda leaf: leaf[0], cut_rows(batch, accumulate))
         if objective is not None:
             function = build_function(objective, hparams)
             loss, (_, metrics) = function(params, state, batch, key=key, train=True, hparams=hparams)

@@ -39,6 +39,8 @@ def sweep(
     batch_size: int = 64,
     key: int = 0,
     hparams: Mapping[str, Any] | None = None,
+    policy: str | None = None,
+    accumulate: int = 1,
     patience: int | None = None,
     min_delta: float = 0.0,
     monitor: str = "loss",
@@ -62,12 +64,12 @@ def sweep(
       data: as in `fit`, but no iterator.
       space: lists of values or distributions (`dl.space.log_uniform`) by name, or a list of points. A name is a
         hyperparameter, or one of the arguments `model`, `loss`, `objective`, `optimizer`, `step`, `augment`, `epochs`,
-        `steps` and `batch_size`.
+        `steps`, `batch_size`, `policy` and `accumulate`.
       seeds: so many runs at each point, with the seeds key, key + 1, ...; or those that are listed.
       samples: how many draws are made from distributions.
       rungs: epochs at which only the better half of the points goes on (successive halving), judged by the mean of
         `monitor` over their seeds.
-      loss, metrics, objective, optimizer, step, epochs, steps, batch_size, hparams: as in `fit`.
+      loss, metrics, objective, optimizer, step, epochs, steps, batch_size, hparams, policy, accumulate: as in `fit`.
       key: the seed of the first run, and of the random draws.
       patience, min_delta, monitor: as in `fit`; each lane stops by itself and keeps its own best weights.
       lanes: "loop" (one after another on each device) or "vmap" (side by side); what is faster there unless given.

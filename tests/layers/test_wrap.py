@@ -137,6 +137,54 @@ def test_remat_keeps_less_for_the_backward_pass():
     assert kept(remat(deep)) < kept(deep)
 
 
+WIDTH, ROWS = 64, 32
+WIDE = residual(serial(layer_norm(), dense(4 * WIDTH), relu(), dense(WIDTH), dropout(0.1)))
+
+
+def inputs_kept(wrap: Any) -> float:
+    """Returns how much memory one more block of a `repeat` takes in training, in inputs of a block."""
+
+    def needed(n: int) -> int:
+        model, x = repeat(n, wrap(WIDE)), jnp.zeros((ROWS, WIDTH))
+        params, _ = jax.eval_shape(model.init, KEY, x)
+        loss = lambda params: (model.apply(params, {}, x, key=KEY, train=True)[0] ** 2).sum()
+        analysis: Any = jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis()
+        return analysis.temp_size_in_bytes
+
+    return (needed(11) - needed(3)) / 8 / (4 * ROWS * WIDTH)
+
+
+def test_repeat_of_remat_keeps_the_inputs_of_blocks_alone():
+    assert inputs_kept(lambda block: block) > 8
+    assert 1 <= inputs_kept(remat) < 1.1
+
+
+@pytest.mark.parametrize(
+    ("policy", "low", "high"),
+    [
+        ("nothing", 1, 1.1),
+        ("dots", 5, 5.1),  # and what the first product gives, four times as wide
+        pytest.param("dots_with_no_batch_dims", 5, 5.1, marks=pytest.mark.slow),
+        pytest.param("everything", 8, 30, marks=pytest.mark.slow),
+        pytest.param(jax.checkpoint_policies.dots_saveable, 5, 5.1, marks=pytest.mark.slow),
+    ],
+)
+def test_a_policy_says_what_remat_keeps(policy: Any, low: float, high: float):
+    assert low <= inputs_kept(lambda block: remat(block, policy=policy)) < high
+
+
+def test_products_of_two_activations_are_products_with_batch_dims():
+    model = lambda policy: remat(lambda x: jnp.sin(x @ x.swapaxes(1, 2)), policy=policy)  # pyright: ignore[reportArgumentType]
+    x = jnp.ones((2, 3, 3))
+    kept = lambda policy: str(jax.make_jaxpr(jax.grad(lambda x: model(policy).apply({}, {}, x)[0].sum()))(x))
+    assert kept("dots").count("dot_general") < kept("dots_with_no_batch_dims").count("dot_general")
+
+
+def test_remat_refuses_a_policy_that_it_does_not_know():
+    with pytest.raises(ValueError, match=r"policy: expected one of \['nothing', .*found 'dot'; did you mean 'dots'"):
+        remat(dense(3), policy="dot")
+
+
 # --- cast ---------------------------------------------------------------------------------------------------------
 
 
