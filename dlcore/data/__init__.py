@@ -18,6 +18,7 @@ from dlcore.data._mapped_windows import MappedWindows
 from dlcore.data._mnist import fashion_mnist, kmnist, mnist
 from dlcore.data._resample import class_weights, oversample, smote
 from dlcore.data._scale import min_max, standardize
+from dlcore.data._share import share
 from dlcore.data._source import Batches, Source, Stacked, permutation_index
 from dlcore.data._split import split
 from dlcore.data._spoil import label_noise, learning_curve_subsets
@@ -85,6 +86,7 @@ __all__ = [
     "read_image",
     "read_table",
     "read_text",
+    "share",
     "smote",
     "split",
     "standardize",

@@ -63,7 +63,11 @@ class Layout(Value):
     @property
     def replicated(self) -> NamedSharding:
         """All of an array on every device."""
-        return NamedSharding(self.mesh, PartitionSpec())
+        return self.sharding(())
+
+    def sharding(self, axes: Sequence[str | None]) -> NamedSharding:
+        """The axes of an array along those of the mesh; what the mesh does not have is left out."""
+        return NamedSharding(self.mesh, PartitionSpec(*(name if name in self.axes else None for name in axes)))
 
     def spec(self, path: str, shape: tuple[int, ...]) -> PartitionSpec:
         """Returns how an array lies.

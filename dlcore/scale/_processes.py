@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 
 from dlcore.errors import PeerError
 
-__all__ = ["broadcast", "highest", "name_lost_peers", "to_host"]
+__all__ = ["broadcast", "each", "highest", "name_lost_peers", "put", "to_host"]
 
 PATIENCE = 3.0  # seconds in which a process that lives answers; less than a heartbeat, which ends the program
 
@@ -33,6 +33,11 @@ def to_host(tree: Any) -> Any:
         return multihost_utils.process_allgather(leaf, tiled=True)
 
     return jax.tree.map(whole, tree)
+
+
+def put(leaf: np.ndarray, sharding: Any) -> jax.Array:
+    """Lays out an array that every process has whole. (`jax.device_put` would compare all of them first.)"""
+    return jax.make_array_from_callback(np.shape(leaf), sharding, lambda index: np.asarray(leaf)[index])
 
 
 def broadcast(arrays: Mapping[str, np.ndarray] | None, note: Any = None) -> tuple[dict[str, np.ndarray], Any] | None:
@@ -59,6 +64,16 @@ def broadcast(arrays: Mapping[str, np.ndarray] | None, note: Any = None) -> tupl
         found[name] = sent[place:end].copy().view(dtype).reshape(shape)
         place = end
     return found, note
+
+
+def each(data: np.ndarray | None) -> list[np.ndarray | None]:
+    """Returns the bytes (uint8) of every process, in order; None where a process has none."""
+    lengths = multihost_utils.process_allgather(np.int32(-1 if data is None else len(data)))
+    row = np.zeros(max(int(lengths.max()), 1), np.uint8)
+    if data is not None:
+        row[: len(data)] = data
+    rows = multihost_utils.process_allgather(row)
+    return [None if length < 0 else own[:length] for own, length in zip(rows, lengths, strict=True)]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from dlcore.errors import CheckpointError, one_line
 from dlcore.json_form import from_json, to_json
 from dlcore.train._checkpoint import SCHEMA
 from dlcore.train._setup import Setup
+from dlcore.train._stream import Stream
 
 # How long a run goes on is no part of what it is.
 LENGTH = ("epochs", "steps")
@@ -22,6 +23,7 @@ BEFORE = {"accumulate": 1}
 
 def make_config(arguments: Mapping[str, Any], setup: Setup, kind: str = "run") -> dict[str, Any]:
     """Returns the configuration of a run or a sweep, ready for JSON."""
+    arguments = {name: value.data if isinstance(value, Stream) else value for name, value in arguments.items()}
     plain = {name: value for name, value in arguments.items() if name not in ("params", "state")}
     return {
         "schema": SCHEMA,

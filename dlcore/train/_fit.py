@@ -42,6 +42,7 @@ def fit(
     save_every: int | None = None,
     keep_last: int | None = 3,
     keep_best: int = 1,
+    prefetch: int = 2,
     progress: bool | str | None = None,
 ) -> Run:
     """Trains a model, and returns the run.
@@ -53,7 +54,8 @@ def fit(
 
     Args:
       model: a layer, or `hparams -> layer`.
-      data: a `Dataset`, a pair (x, y) of arrays, a source (called with (key, n)), or an iterator of batches.
+      data: a `Dataset`, a pair (x, y) of arrays, a source (called with (key, n)), or an iterator of batches
+        or what gives one: a generator, a loader of Grain or PyTorch. Batches are pairs (x, y) or dicts.
       loss: `(predictions, targets) -> array`; cross-entropy for labels and squared error for numbers unless given.
       metrics: functions like it, or a dict of them by name; accuracy for labels unless given.
       objective: in place of loss and metrics; see `supervised`.
@@ -86,13 +88,16 @@ def fit(
       out: a folder for the configuration, the checkpoints, the metrics, the curves and `report.html`.
       overwrite: whether to replace an earlier run in `out`.
       resume: whether to go on with an earlier run in `out`, to the bits that it would have had. Where there is none,
-        the run starts; so a script that is killed and started again needs nothing else. An iterator is read from its
-        start.
+        the run starts; so a script that is killed and started again needs nothing else. An iterator with `get_state`
+        and `set_state` (Grain) goes on where the run was; another one is to start anew, and is passed over so far.
       allow_changes: whether to go on though the configuration is another one.
       save_every: epochs between two checkpoints (256 steps where data have no epochs); a minute unless given, and
         always the end. They are written while the run goes on.
       keep_last: how many of the newest checkpoints are kept; None for all.
       keep_best: how many of the best are kept besides, by `monitor`.
+      prefetch: stacks of 32 batches that a thread reads ahead from an iterator, and puts on the devices, while a chunk
+        runs; 0 reads them in this thread, in between. A run that stops early has read so many more than it has used,
+        and one that ends at `steps` none.
       progress: True, False, "lines", or None for a bar where somebody is watching.
 
     Returns:
@@ -111,5 +116,15 @@ def fit(
       (15,)
     """
     given = locals()
-    host = ("out", "overwrite", "resume", "allow_changes", "save_every", "keep_last", "keep_best", "progress")
+    host = (
+        "out",
+        "overwrite",
+        "resume",
+        "allow_changes",
+        "save_every",
+        "keep_last",
+        "keep_best",
+        "prefetch",
+        "progress",
+    )
     return train_run({name: given[name] for name in DEFAULTS}, **{name: given[name] for name in host})

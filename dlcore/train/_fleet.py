@@ -40,6 +40,10 @@ class Fleet:
         """Gives every device a copy of what all lanes read."""
         return [tree if device is None else jax.device_put(tree, device) for device in self.devices]
 
+    def place(self, tree: Any) -> Shards:
+        """As `share`, for batches that the host has just read: the result is on the devices already, or on its way."""
+        return jax.device_put(self.share(tree))
+
     def split(self, tree: Any) -> Shards:
         """Gives every device its lanes."""
         if self.lanes is None or self.devices == [None]:
@@ -86,6 +90,15 @@ class Fleet:
     def agree(self, numbers: Sequence[int]) -> list[int]:
         """Returns what all processes of the run are to go by; here there is one."""
         return list(numbers)
+
+    def cursors(self, name: str, state: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Returns where the data of this process stand, for a checkpoint."""
+        return {} if state is None else {name: state}
+
+    def cursor(self, name: str, process: int | None = None) -> str:
+        """Returns the name of a process's place among the `cursors`; this one's unless told."""
+        process = jax.process_index() if process is None else process
+        return f"{name}/{process}" if process else name
 
     def run(self, carries: Shards, k: np.ndarray, sources: Shards, guarded: bool) -> tuple[Shards, list[Any]]:
         """Starts a chunk of `k` (N,) steps; returns the carries and what `read` turns into a log."""

@@ -1,6 +1,5 @@
 """What `fit` accepts as data, made one thing: a source of batches, and arrays to evaluate on."""
 
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -8,10 +7,9 @@ import jax
 import numpy as np
 
 from dlcore.checks import shapes_of
-from dlcore.data import Batches, Dataset, Stacked, as_dataset
+from dlcore.data import Batches, Dataset, as_dataset
 from dlcore.errors import suggest
-
-STACK = 32  # host batches that are sent to the device at a time
+from dlcore.train._stream import Stream
 
 
 class Inputs(NamedTuple):
@@ -21,7 +19,7 @@ class Inputs(NamedTuple):
     """
 
     source: Any
-    stream: "Stream | None"
+    stream: Stream | None
     arrays: Any
     splits: dict[str, tuple[int, int]]
     dataset: Dataset | None
@@ -45,50 +43,12 @@ class Shapes(NamedTuple):
         return jax.tree.unflatten(self.structure, self.leaves)
 
 
-class Stream:
-    """Batches from a host iterator, stacked so that one transfer and one chunk take many."""
-
-    def __init__(self, batches: Iterator[Any]):
-        first = next(batches, None)
-        if first is None:
-            raise ValueError("data: the iterator is empty; a batch is a pair (x, y) or a dict of arrays")
-        self.batch = shapes_of(_as_batch(first))
-        # A short last batch is dropped, as the remainder of an epoch is.
-        self._rest = itertools.filterfalse(self._is_short, map(_as_batch, itertools.chain([first], batches)))
-
-    def _is_short(self, batch: Any) -> bool:
-        found, first = shapes_of(batch), self.batch
-        if jax.tree.structure(found) != jax.tree.structure(first):
-            return False
-        pairs = list(zip(jax.tree.leaves(found), jax.tree.leaves(first), strict=True))
-        return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype and a.shape < b.shape for a, b in pairs)
-
-    def skip(self, count: int) -> None:
-        """Passes over batches that an earlier part of the run has seen.
-
-        Raises:
-          ValueError: where there are not so many.
-        """
-        if (found := sum(1 for _ in itertools.islice(self._rest, count))) < count:
-            raise ValueError(f"data: the run has seen {count} batches already, and the iterator has only {found}")
-
-    def take(self, start: int, most: int) -> tuple[Stacked | None, int]:
-        """Returns the next batches as a source for steps from `start` on, and how many there are."""
-        taken = list(itertools.islice(self._rest, min(most, STACK)))
-        for n, batch in enumerate(taken):
-            if shapes_of(batch) != self.batch:
-                raise ValueError(f"data: batch {start + n} has {shapes_of(batch)}, and the first had {self.batch}")
-        if not taken:
-            return None, 0
-        padded = taken + [taken[-1]] * (STACK - len(taken))  # a short stack compiles nothing new
-        return Stacked(jax.tree.map(lambda *leaves: np.stack(leaves), *padded), np.int32(start)), len(taken)
-
-
 def as_inputs(data: Any, batch_size: int) -> Inputs:
     """Returns `data` ready for training.
 
     Args:
-      data: a `Dataset`, a pair (x, y) of arrays, a source (a pytree called with (key, n)), or an iterator of batches.
+      data: a `Dataset`, a pair (x, y) of arrays, a source (a pytree called with (key, n)), or an iterator of batches,
+        or what gives one (a loader).
       batch_size: examples a step, for the first two.
 
     Raises:
@@ -101,6 +61,8 @@ def as_inputs(data: Any, batch_size: int) -> Inputs:
         if data.dataset is None:
             return data
         return _batched(data.dataset, data.arrays, data.splits, batch_size)
+    if isinstance(data, Stream):  # of a run that goes on
+        return Inputs(None, data, None, {}, None, data.batch, None)
     if not isinstance(data, Dataset | tuple | list | str | Mapping):
         if callable(data):
             is_tree = not jax.tree_util.all_leaves([data])
@@ -108,8 +70,7 @@ def as_inputs(data: Any, batch_size: int) -> Inputs:
             batch = shapes_of(jax.eval_shape(source, jax.random.key(0), np.int32(0)))
             return Inputs(source, None, None, {}, None, batch, getattr(data, "steps_per_epoch", None))
         if isinstance(data, Iterator) or hasattr(data, "__iter__") and not hasattr(data, "shape"):
-            stream = Stream(iter(data))
-            return Inputs(None, stream, None, {}, None, stream.batch, None)
+            return as_inputs(Stream(data), batch_size)
     dataset = as_dataset(data)
     parts, splits, start = list(dataset.splits.values()), {}, 0
     for name, part in dataset.splits.items():
@@ -134,9 +95,8 @@ def check_split(splits: Mapping[str, Any], name: str) -> None:
         raise ValueError(f"there is no {name!r} split here{suggest(name, splits)}")
 
 
-def _as_batch(batch: Any) -> dict[str, Any]:
-    if isinstance(batch, Mapping):
-        return {name: np.asarray(array) for name, array in batch.items()}
-    if isinstance(batch, tuple | list) and len(batch) == 2:
-        return {"x": np.asarray(batch[0]), "y": np.asarray(batch[1])}
-    raise TypeError(f"data: expected batches that are pairs (x, y) or dicts of arrays, found {type(batch).__name__}")
+def rows_of(inputs: Inputs, batch_size: int) -> int:
+    """Returns the rows of a batch, of which each process reads its share where the data are a stream."""
+    if inputs.stream is None:
+        return batch_size
+    return jax.process_count() * jax.tree.leaves(inputs.batch)[0].shape[0]

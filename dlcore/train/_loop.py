@@ -15,6 +15,7 @@ from dlcore.train._lanes import map_lanes
 from dlcore.train._loss_scale import LossScale
 from dlcore.train._objective import build_optimizer
 from dlcore.train._patience import Patience
+from dlcore.train._prefetch import Prefetcher
 from dlcore.train._program import CAPACITY
 from dlcore.train._progress import Silent
 from dlcore.train._rewind import is_small
@@ -22,6 +23,7 @@ from dlcore.train._saver import Saver
 from dlcore.train._setup import Setup
 from dlcore.train._signals import WORDS, Interrupt
 from dlcore.train._snapshot import Snapshot, flatten, unflatten
+from dlcore.train._stream import STATE
 
 
 class _Waiting(NamedTuple):
@@ -42,6 +44,7 @@ class Loop:
       done: steps that were run, by the lanes that still run.
       reasons: for each lane why it has stopped, or "".
       best: the weights of each lane's best evaluation, or None without `patience`.
+      wait_seconds: time in which there were no data; a part of `run_seconds`.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Loop:
         *,
         patience: Patience | None = None,
         saver: Saver | None = None,
+        prefetch: int = 2,
     ):
         self.setup, self.fleet, self.show, self.interrupt = setup, fleet, show, interrupt
         self.patience, self.saver = patience, saver
         self.history, self.reasons, self.done = History(fleet.count), np.full(fleet.count, "", object), 0
         self.best: Shards | None = None
-        self.compile_seconds = self.run_seconds = 0.0
+        self.compile_seconds = self.run_seconds = self.wait_seconds = 0.0
+        self._prefetch, self._ahead = prefetch, None
         inputs = setup.inputs
         self._sources, self._arrays = fleet.share(inputs.source), fleet.share(inputs.arrays)
         self._measures = "validation" in inputs.splits
@@ -108,7 +113,7 @@ class Loop:
         if self.reasons.shape != (fleet.count,):
             raise CheckpointError(f"{where} has {len(self.reasons)} lanes and the run {fleet.count}")
         if self.setup.inputs.stream is not None:
-            self.setup.inputs.stream.skip(self.done)
+            self.setup.inputs.stream.seek(self.done, arrays.get(self.fleet.cursor(STATE)))
 
     def train(self, until: int | None = None) -> None:
         """Runs chunk after chunk, and reads the results of each while the next one runs.
@@ -116,8 +121,18 @@ class Loop:
         Args:
           until: the step to stop at; the end of the run unless given.
         """
+        end, stream = self.setup.total if until is None else until, self.setup.inputs.stream
+        if stream is None or end is not None and self.done >= end or not self.active.any():
+            return self._train(end)
+        self._ahead = Prefetcher(stream, self.fleet.place, self.done, end, self._prefetch)
+        try:
+            self._train(end)
+        finally:
+            self._ahead.close()
+
+    def _train(self, end: int | None) -> None:
         fleet, began, compiled = self.fleet, time.perf_counter(), self.compile_seconds
-        end, waiting, first = self.setup.total if until is None else until, None, self.run_seconds == 0
+        waiting, first = None, self.run_seconds == 0
         small = all(is_small(carry) for carry in self.carries)
         if first and self.setup.inputs.stream is None:
             self._compiling(fleet.fit_memory, self.carries, self._sources, not small)
@@ -165,6 +180,8 @@ class Loop:
             arrays |= self.patience.arrays()
         if self.best is not None:
             arrays |= flatten(self.fleet.fetch(self.best), "best")
+        if self.setup.inputs.stream is not None:  # whose chunks are read before the next one starts
+            arrays |= self.fleet.cursors(STATE, self.setup.inputs.stream.state)
         return Snapshot(self.done if done is None else done, arrays, tuple(self.reasons))
 
     def save(self) -> None:
@@ -178,14 +195,24 @@ class Loop:
         return len(np.unique(self._hparams[name])) > 1
 
     def _next(self, end: int | None) -> tuple[Shards, int]:
-        inputs, done, unit = self.setup.inputs, self.done, self._per_epoch
-        if inputs.stream is not None:
-            source, count = inputs.stream.take(done, CAPACITY if end is None else min(CAPACITY, end - done))
-            return self.fleet.share(source), count
+        done, unit = self.done, self._per_epoch
+        if self._ahead is not None:
+            began = time.perf_counter()
+            taken = self._ahead.take(self._is_patient)
+            seconds = time.perf_counter() - began
+            self.wait_seconds += seconds
+            self.show.waited(seconds)
+            # Where processes read shares of their own, the first that is empty ends the run.
+            count = -self.fleet.agree([0 if taken is None else -taken.count])[0]
+            return ([], 0) if taken is None else (taken.source, count)
         # Where a chunk ends does not depend on where the run was taken up.
         start = done - done % unit if unit else 0
         stop = start + ((done - start) // CAPACITY + 1) * CAPACITY
         return self._sources, min(stop, start + unit if unit else stop, stop if end is None else end) - done
+
+    def _is_patient(self, seconds: float) -> bool:
+        self.show.stalled(seconds)
+        return not self.interrupt.requested
 
     def _is_measured(self) -> bool:
         return bool(self._measures and (self.done % (self._per_epoch or 1) == 0 or self.done == self.setup.total))

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from dlcore.recipe import recipe
 from dlcore.scale import Layout
-from dlcore.scale._processes import highest, to_host
+from dlcore.scale._processes import each, highest, put, to_host
 from dlcore.train._fleet import Fleet, Shards
 from dlcore.train._keys import key_impl, plain_leaf, typed_leaf
 from dlcore.train._program import Program
@@ -54,14 +55,30 @@ class MeshFleet(Fleet):
 
     def share(self, tree: Any) -> Shards:
         """Gives every device all of the data, of which it takes the rows of its part of a batch."""
-        return [jax.device_put(tree, self.layout.replicated)]
+        if not self.layout.is_shared:
+            return [jax.device_put(tree, self.layout.replicated)]
+        return [jax.tree.map(lambda leaf: put(leaf, self.layout.replicated), jax.device_get(tree))]
+
+    def place(self, tree: Any) -> Shards:
+        """Puts batches that the host has just read, (stack, rows, ...), where their rows belong.
+
+        Several processes have each read rows of their own, which follow each other in the batch.
+        """
+        rows = self.layout.sharding((None, "data"))
+
+        def one(leaf: np.ndarray) -> jax.Array:
+            if leaf.ndim < 2:
+                return put(leaf, self.layout.replicated)
+            return jax.make_array_from_process_local_data(rows, leaf)
+
+        return [jax.tree.map(one, tree)]
 
     def split(self, tree: Any) -> Shards:
         """Lays a tree out."""
         if not self.layout.is_shared:
             return [jax.device_put(tree, self.layout.shardings(tree))]
-        host = jax.device_get(jax.tree.map(plain_leaf, tree))  # of arrays on devices, JAX sends none to other processes
-        placed = jax.device_put(host, self.layout.shardings(host))
+        host = jax.device_get(jax.tree.map(plain_leaf, tree))
+        placed = jax.tree.map(put, host, self.layout.shardings(host))
         return [jax.tree.map(typed_leaf, placed, jax.tree.map(key_impl, tree))]
 
     def join(self, shards: Shards) -> Any:
@@ -77,6 +94,13 @@ class MeshFleet(Fleet):
     def agree(self, numbers: Sequence[int]) -> list[int]:
         """Returns the highest of all processes' numbers: they are to save, and to stop, after the same step."""
         return highest(numbers)
+
+    def cursors(self, name: str, state: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Returns where the data of each process stand."""
+        if not self.layout.is_shared:
+            return super().cursors(name, state)
+        found = {self.cursor(name, number): own for number, own in enumerate(each(state))}
+        return {name: own for name, own in found.items() if own is not None}
 
     def init(self, keys: Any, hparams: Any, params: Any, state: Any, inputs: Any) -> Shards:
         """Returns the carry at step 0, of which no device ever holds more than its part."""

@@ -55,6 +55,7 @@ def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path
         stopped=reasons if fleet.lanes else reasons[0],
         compile_seconds=loop.compile_seconds,
         run_seconds=loop.run_seconds,
+        wait_seconds=loop.wait_seconds,
         final=carry,
         data=setup.inputs.dataset,
         arguments=arguments,
@@ -66,7 +67,7 @@ def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path
             setup.step,
             setup.batch_size,
             lanes,
-            setup.layout,
+            setup.layout if setup.layout is None or not setup.layout.is_shared else None,  # its weights are here
             setup.scaled,
         ),
         again=again,
@@ -86,6 +87,7 @@ def write_run(folder: RunFolder, run: Run) -> None:
             "stopped": np.asarray(run.stopped).tolist(),
             "compile_seconds": run.compile_seconds,
             "run_seconds": run.run_seconds,
+            "wait_seconds": run.wait_seconds,
             "results": {name: numbers(value) for name, value in run.summary().items()},
         },
     )

@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dlcore.train._shortage import Shortage, stall
+
+REPEAT = 10.0  # seconds between two plain lines that say that nothing comes
+
 
 class Silent:
     """What `fit` tells its display; this one shows nothing."""
@@ -26,13 +30,19 @@ class Silent:
     def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
         """So many steps are done; a value by name, one number a lane."""
 
+    def waited(self, seconds: float) -> None:
+        """So long there was nothing to train on, until now."""
+
+    def stalled(self, seconds: float) -> None:
+        """There has been nothing to train on for so long; called many times a second while that lasts."""
+
 
 class Lines(Silent):
     """One plain line at each report, at most one a second but for the first and the last."""
 
     def __init__(self) -> None:
-        self._clock = Clock()
-        self._shown = 0.0
+        self._clock, self._shortage = Clock(), Shortage()
+        self._shown = self._stalled = 0.0
 
     def start(self, total: int | None, steps_per_epoch: int | None) -> None:
         self._clock.start(total, steps_per_epoch)
@@ -40,14 +50,24 @@ class Lines(Silent):
 
     def compiled(self, seconds: float) -> None:
         self._clock.restart()
+        self._shortage.restart()
         print(f"compiled in {seconds:.1f} s", flush=True)
 
     def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
         now = time.perf_counter()
         if now - self._shown >= 1 or step == self._clock.total:
             self._shown = now
-            parts = (self._clock.place(step), said(values), self._clock.speed(step))
+            parts = (self._clock.place(step), said(values), self._clock.speed(step), self._shortage.said())
             print("  ".join(part for part in parts if part), flush=True)
+
+    def waited(self, seconds: float) -> None:
+        self._shortage.add(seconds)
+        self._stalled = 0.0
+
+    def stalled(self, seconds: float) -> None:
+        if (text := stall(seconds)) and (not self._stalled or seconds - self._stalled >= REPEAT):
+            self._stalled = seconds
+            print(text, flush=True)
 
 
 class Bar(Silent):
@@ -57,7 +77,7 @@ class Bar(Silent):
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
-        self._clock = Clock()
+        self._clock, self._shortage = Clock(), Shortage()
         self._bar = RichProgress(TextColumn("{task.description}"), refresh_per_second=8)
         self._is_narrow = self._bar.console.width < 120
         bar = () if self._is_narrow else (BarColumn(bar_width=20),)
@@ -71,16 +91,24 @@ class Bar(Silent):
 
     def compiled(self, seconds: float) -> None:
         self._clock.restart()
+        self._shortage.restart()
         self._bar.print(f"compiled in {seconds:.1f} s")
         self._bar.update(self._task, total=self._clock.total, description=self._clock.place(0))
 
     def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
         if self._is_narrow:  # what does not fit would push out the time that is left
             values = {name: value for name, value in values.items() if not name.startswith("validation_")}
-        text = f"{said(values)}  {self._clock.speed(step)}"
+        text = "  ".join(part for part in (said(values), self._clock.speed(step), self._shortage.said()) if part)
         if self._is_narrow:
             text = text.replace("learning rate", "rate").replace("  ", " ")
         self._bar.update(self._task, completed=step, description=self._clock.place(step), text=text)
+
+    def waited(self, seconds: float) -> None:
+        self._shortage.add(seconds)
+
+    def stalled(self, seconds: float) -> None:
+        if text := stall(seconds):
+            self._bar.update(self._task, text=text)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
@@ -92,7 +120,7 @@ class Cell(Silent):
     def __init__(self) -> None:
         from IPython.display import display
 
-        self._clock = Clock()
+        self._clock, self._shortage, self._text = Clock(), Shortage(), ""
         self._line: Any = display({"text/plain": ""}, raw=True, display_id=True)
 
     def __exit__(self, *_: object) -> None:
@@ -104,13 +132,24 @@ class Cell(Silent):
 
     def compiled(self, seconds: float) -> None:
         self._clock.restart()
+        self._shortage.restart()
         self._show(f"compiled in {seconds:.1f} s")
 
     def update(self, step: int, values: Mapping[str, np.ndarray]) -> None:
-        self._show(f"{self._clock.place(step)}  {said(values)}  {self._clock.speed(step)}")
+        parts = (self._clock.place(step), said(values), self._clock.speed(step), self._shortage.said())
+        self._show("  ".join(part for part in parts if part))
+
+    def waited(self, seconds: float) -> None:
+        self._shortage.add(seconds)
+
+    def stalled(self, seconds: float) -> None:
+        if text := stall(seconds):
+            self._show(text)
 
     def _show(self, text: str) -> None:
-        self._line.update({"text/plain": text}, raw=True)
+        if text != self._text:  # a notebook keeps every message that it is sent
+            self._text = text
+            self._line.update({"text/plain": text}, raw=True)
 
 
 class Shared:

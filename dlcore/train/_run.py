@@ -27,6 +27,7 @@ from dlcore.train._program import Program
 from dlcore.train._progress import span, spread
 from dlcore.train._saver import open_snapshot
 from dlcore.train._setup import check_classes
+from dlcore.train._shortage import SHARE
 from dlcore.train._snapshot import Snapshot
 from dlcore.train._state import TrainState
 
@@ -46,6 +47,7 @@ class Run:
         (SIGTERM) or "rung at epoch N"; one a lane with `seeds`.
       compile_seconds: time that tracing and compiling took.
       run_seconds: time that the rest took.
+      wait_seconds: the part of it in which an iterator had no batches ready.
       final: the whole `TrainState` at the last step.
       data: the data set that it was trained on, if it was one.
     """
@@ -69,6 +71,7 @@ class Run:
     folder: Path | None = None
     parent: "Run | None" = None
     forked_at: int = 0
+    wait_seconds: float = 0.0
     first_look: FirstLook = field(default_factory=FirstLook)  # at the test split; lanes share it
 
     def lane(self, lane: int) -> "Run":
@@ -330,6 +333,8 @@ class Run:
         where = f" on {self.data.name}" if self.data else ""
         count = f"{steps.max():,}" if steps.min() == steps.max() else f"{steps.min():,} to {steps.max():,}"
         times = f" in {span(self.run_seconds)} + {span(self.compile_seconds)} to compile" if self.run_seconds else ""
+        if self.wait_seconds > SHARE * self.run_seconds:
+            times += f" ({span(self.wait_seconds)} waiting for data)"
         return f"{name}{where}{seeds}: {count} steps{times}{said}"
 
 

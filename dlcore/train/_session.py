@@ -72,12 +72,15 @@ def train_run(
     save_every: int | None = None,
     keep_last: int | None = 3,
     keep_best: int = 1,
+    prefetch: int = 2,
     progress: bool | str | None = None,
     further: bool = False,
 ) -> Run:
     """Trains; see `fit` for the arguments. With a snapshot, from there on; `further` wants something left to do."""
     if resume and out is None:
         raise ValueError("resume: give the folder of the run too: out=...")
+    if isinstance(prefetch, bool) or not isinstance(prefetch, int) or prefetch < 0:
+        raise ValueError(f"prefetch: expected a whole number from 0 on, found {prefetch!r}")
     is_shared = arguments["mesh"] is not None and jax.process_count() > 1
     is_first = not is_shared or jax.process_index() == 0  # what is written and shown, the first process does
     folder = None
@@ -104,7 +107,7 @@ def train_run(
             saver = make_saver(store, ready.setup, save_every, Monitor(ready.setup, arguments["monitor"]))
         if is_shared and resume:
             snapshot = shared(snapshot)
-        loop = ready.loop(make_progress(progress if is_first else False), interrupt, saver)
+        loop = ready.loop(make_progress(progress if is_first else False), interrupt, saver, prefetch)
         with loop.show:
             loop.show.start(ready.setup.total, ready.setup.inputs.steps_per_epoch)
             if snapshot is None:
@@ -131,12 +134,12 @@ class Ready(NamedTuple):
     values: dict[str, Any]  # traced hyperparameters, with an axis for the lanes
     lanes: list[dict[str, Any]]  # the arguments of each lane by itself
 
-    def loop(self, show: Silent, interrupt: Interrupt, saver: Saver | None = None) -> Loop:
+    def loop(self, show: Silent, interrupt: Interrupt, saver: Saver | None = None, prefetch: int = 2) -> Loop:
         """Returns the loop that trains it."""
         count = len(self.lanes)
         fleet = make_fleet(self.setup, None if self.arguments["seeds"] is None else count, self.arguments["lanes"])
         patience = make_patience(self.setup, self.arguments, count)
-        return Loop(self.setup, fleet, show, interrupt, patience=patience, saver=saver)
+        return Loop(self.setup, fleet, show, interrupt, patience=patience, saver=saver, prefetch=prefetch)
 
 
 def make_ready(arguments: Mapping[str, Any]) -> Ready:
@@ -150,6 +153,8 @@ def make_ready(arguments: Mapping[str, Any]) -> Ready:
     values = as_arrays(setup.hparams)
     if arguments["seeds"] is not None:
         values = {name: jnp.broadcast_to(value, (len(own),)) for name, value in values.items()}
+    if setup.inputs.stream is not None:
+        arguments = {**arguments, "data": setup.inputs.stream}  # which knows how far it has been read
     return Ready(
         arguments, setup, keys, values, [{**arguments, "seeds": None, "lanes": None, "key": key} for key in own]
     )

@@ -27,7 +27,7 @@ from dlcore.train._hparams import (
     split_optimizer,
     with_structure,
 )
-from dlcore.train._inputs import Inputs, Shapes, as_inputs
+from dlcore.train._inputs import Inputs, Shapes, as_inputs, rows_of
 from dlcore.train._mesh import on_mesh
 from dlcore.train._objective import build_function, build_layer, build_optimizer, supervised
 from dlcore.train._precision import as_dtype, in_dtype
@@ -123,7 +123,7 @@ def prepare(
     step = step if augment is None else augmented(step, augment)
     laid = None if mesh is None else as_layout(mesh)
     if laid is not None:
-        laid.check_batch_size(batch_size)
+        laid.check_batch_size(rows_of(inputs, batch_size))
         step = on_mesh(step, laid)
     return Setup(
         model,

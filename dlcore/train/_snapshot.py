@@ -30,10 +30,13 @@ class Snapshot(NamedTuple):
         """Returns some lanes of a snapshot with lanes, or one of them as a lone run."""
         pick = int(lanes[0]) if lone else lanes
         weights = {name: rows[pick] for name, rows in self.arrays.items() if _is_weight(name)}
-        history = take_lanes({name: rows for name, rows in self.arrays.items() if not _is_weight(name)}, lanes)
+        cursor = {name: rows for name, rows in self.arrays.items() if name.startswith("stream/")}
+        others = {k: v for k, v in self.arrays.items() if not _is_weight(k) and k not in cursor}
+        history = take_lanes(others, lanes)
         reasons = tuple(self.reasons[lane] for lane in lanes)
         step = self.step if "" in reasons else int(history["lanes/done"].max())
-        return Snapshot(step, weights | history, reasons)
+        # Lanes that have stopped earlier go on, if at all, with earlier batches.
+        return Snapshot(step, weights | history | (cursor if step == self.step else {}), reasons)
 
 
 def shared(snapshot: Snapshot | None) -> Snapshot | None:

@@ -24,7 +24,8 @@ def batches(count, interrupt_at=()):
 
 
 def fit(data, **options):
-    return dl.fit(MODEL, data, progress=False, optimizer=dl.optim.sgd(1e-6), **options)
+    # Batches are fetched in this thread: a thread ahead of it would send the signal at some moment or other.
+    return dl.fit(MODEL, data, progress=False, optimizer=dl.optim.sgd(1e-6), prefetch=0, **options)
 
 
 @pytest.mark.parametrize(("at", "steps"), [(40, 64), (64, 96)])
