@@ -21,9 +21,10 @@ ROOMS = {
     "augment": "augmentations of batches",
     "models": "architectures",
     "inspect": "looking into models",
-    "scale": "meshes of devices",
+    "scale": "meshes of devices, and machines that are not here",
     "report": "pictures, tables and pages",
     "train": "runs and sweeps",
+    "export": "programs for other processes",
     "classic": "the classics, by hand",
     "testing": "the laws of layers",
 }

@@ -12,6 +12,7 @@ from dlcore.cli._config import with_config
 from dlcore.cli._doctor import doctor
 from dlcore.cli._evaluate import evaluate
 from dlcore.cli._list import list_names
+from dlcore.cli._plan import plan
 from dlcore.cli._predict import predict
 from dlcore.cli._report import report
 from dlcore.cli._show import show
@@ -20,7 +21,7 @@ from dlcore.cli._summary import summary
 from dlcore.cli._sweep import sweep
 from dlcore.cli._train import train
 from dlcore.cli._verify import verify
-from dlcore.errors import DlcoreError
+from dlcore.errors import DlcoreError, PeerError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "list": list_names,
     "summary": summary,
+    "plan": plan,
     "doctor": doctor,
     "completion": completion,
 }
@@ -41,7 +43,7 @@ Deep learning as pure functions. Without options, `dlcore train` trains LeNet-5 
 
 Exit status:
   0    fine
-  1    something was found wrong (verify, doctor)
+  1    something was found wrong (verify, doctor), or another process of the run was lost, or does not fit (plan)
   2    bad input; one line on standard error says what was expected and what was found
   130  interrupted (Ctrl-C); a run that was going on is saved
   141  the reader of a pipe has gone
@@ -89,6 +91,9 @@ def _one_line_errors() -> Iterator[None]:
         except BrokenPipeError:
             _leave_pipe()
             sys.exit(PIPE)
+        except PeerError as error:
+            _say(str(error))
+            os._exit(1)  # an ordinary exit waits for the process that is gone
         except ImportError as error:
             _say(f"{error}; `dlcore doctor` says what to install")
             sys.exit(2)

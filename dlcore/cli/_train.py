@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dlcore.cli._augment import make
+from dlcore.cli._mesh import join, process_number, read_mesh
 from dlcore.cli._start import arguments_of, check_out, leave, next_folder
 
 
@@ -20,6 +21,12 @@ def train(
     epochs: int | None = None,
     seed: int | None = None,
     seeds: int | None = None,
+    mesh: tuple[str, ...] = (),
+    shard_params: bool = False,
+    distributed: bool = False,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
     patience: int | None = None,
     out: Path | None = None,
     overwrite: bool = False,
@@ -43,6 +50,13 @@ def train(
         epochs: passes over the training data.
         seed: seed of the weights, the batches and the draws; 0 by default.
         seeds: train so many seeds at once, and report the spread.
+        mesh: train on many devices, as in --mesh data=8, or data=4 model=2; see `dlcore plan`.
+        shard_params: keep on each device a part of params and optimizer only, cut along the axis data.
+        distributed: join the processes that run this command on SLURM, Kubernetes, Open MPI or a TPU pod; the mesh is
+            all of their devices along the axis data, unless told.
+        coordinator: elsewhere, HOST:PORT of process 0; with --processes and --process.
+        processes: elsewhere, how many processes there are.
+        process: elsewhere, which one this is, from 0 on.
         patience: stop after so many epochs without improvement, with the best weights.
         out: the folder of the run; runs/PRESET-N by default.
         overwrite: replace an earlier run in that folder.
@@ -57,6 +71,8 @@ def train(
     from dlcore.train._folder import read_config
 
     check_out(out)
+    axes = join((coordinator, processes, process), mesh) if distributed or coordinator is not None else mesh
+    layout, is_first = read_mesh(axes, shard_params), not process_number()
     if resume and out is None:
         raise ValueError("--resume: say which run to go on with: --out DIR")
     if seeds is not None:
@@ -70,6 +86,8 @@ def train(
     given = {"batch_size": batch_size, "epochs": epochs, "key": seed, "seeds": seeds, "patience": patience}
     given |= {"policy": policy, "accumulate": accumulate}
     arguments |= {name: value for name, value in given.items() if value is not None}
+    if layout is not None:
+        arguments["mesh"] = layout
     if data is not None or data_dir is not None:
         from dlcore.data import load
 
@@ -81,7 +99,8 @@ def train(
         rate = chosen.learning_rate if learning_rate is None else learning_rate
         arguments["optimizer"] = presets.make_optimizer(optimizer or chosen.optimizer, rate)
     folder = next_folder(preset or "lenet5") if out is None else out
-    print(f"{about}\n{arguments['data']}", flush=True)
+    if is_first:
+        print(f"{about}\n{arguments['data']}", flush=True)
     run = fit(
         arguments.pop("model"),
         arguments.pop("data"),
@@ -93,8 +112,9 @@ def train(
         save_every=save_every,
         progress=True,
     )
-    print(run)
-    if (folder / "report.html").exists():  # not where it was stopped before the first step
+    if is_first:
+        print(run)
+    if is_first and (folder / "report.html").exists():  # not where it was stopped before the first step
         print(f"report: {folder / 'report.html'}")
     leave(
         sorted(set([run.stopped] if isinstance(run.stopped, str) else run.stopped)),

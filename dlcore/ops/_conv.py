@@ -70,6 +70,8 @@ def conv(
 
 def by_platform(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, windows: Windows, groups: int) -> jax.Array:
     """The formulation that suits the sizes and the platform for which the program is lowered."""
+    if not isinstance(x.shape[0], int):  # exported with its batch open: how large patches will be is not known
+        return as_conv(x, kernel, bias, windows=windows, groups=groups)
     if windows.is_pointwise and groups == 1:
         return plus(linear(x, kernel.reshape(kernel.shape[-2:])), bias)
     if groups == 1 and not (suits_blocks(kernel.shape, windows) and fits_patches(x, windows, groups)):

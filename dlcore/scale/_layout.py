@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dlcore.recipe import Value, recipe
 
@@ -31,17 +31,31 @@ _DATA = "data"
 class Layout(Value):
     """A mesh and the rules by which arrays lie on it; `layout` makes one."""
 
-    def __init__(self, axes: Mapping[str, int], shard_params: bool, rules: Rules, least: int):
+    def __init__(
+        self, axes: Mapping[str, int], shard_params: bool, rules: Rules, least: int, mesh: AbstractMesh | None = None
+    ):
         self.axes, self.shard_params, self.least = dict(axes), shard_params, least
         self.rules = [(re.compile(pattern), tuple(spec)) for pattern, spec in rules]
+        self.size = math.prod(self.axes.values())
+        self._given = mesh
 
     @functools.cached_property
-    def mesh(self) -> Mesh:
-        """The first devices there are, in a row for each axis; made when it is first asked for."""
+    def mesh(self) -> Any:
+        """The first of the devices that there are, in a row for each axis; made when it is first asked for."""
+        if self._given is not None:
+            return self._given
         self.check_devices()
-        devices = np.array(jax.devices()[: math.prod(self.axes.values())])
+        devices = np.array(jax.devices()[: self.size])
         kinds = (AxisType.Auto,) * len(self.axes)
         return Mesh(devices.reshape(tuple(self.axes.values())), tuple(self.axes), kinds)
+
+    @functools.cached_property
+    def elsewhere(self) -> "Layout":
+        """The same over devices that are not here: programs can be exported for it, and not run."""
+        kinds = (AxisType.Auto,) * len(self.axes)
+        mesh = AbstractMesh(tuple(self.axes.values()), tuple(self.axes), axis_types=kinds)
+        rules = [(pattern.pattern, spec) for pattern, spec in self.rules]
+        return Layout(self.axes, self.shard_params, rules, self.least, mesh)
 
     def check_devices(self) -> None:
         """Refuses a mesh of more devices than there are.
@@ -49,16 +63,16 @@ class Layout(Value):
         Raises:
             ValueError: says how many there are; also where other processes would be left without a part.
         """
-        count, there = math.prod(self.axes.values()), len(jax.devices())
-        if count > there:
+        there = len(jax.devices())
+        if self.size > there:
             raise ValueError(f"mesh: expected at most {there} devices, the ones there are, found {self.axes}")
-        if count < there and jax.process_count() > 1:
+        if self.size < there and jax.process_count() > 1:
             raise ValueError(f"mesh: expected all {there} devices of all processes, found {self.axes}")
 
     @property
     def is_shared(self) -> bool:
         """Whether several processes hold a part of it."""
-        return jax.process_count() > 1
+        return self._given is None and jax.process_count() > 1
 
     @property
     def replicated(self) -> NamedSharding:
@@ -153,7 +167,8 @@ def layout(
         A `Layout`.
 
     Raises:
-        ValueError: for axes of no devices, or of more devices than there are, and for rules that name an unknown axis.
+        ValueError: for axes of no devices, and for rules that name an unknown axis; for more devices than there are,
+            where it is used.
 
     Source: Xu et al., GSPMD, 2021; Rajbhandari et al., ZeRO, 2020; Shoeybi et al., Megatron-LM, 2019 (the rules).
 

@@ -8,6 +8,7 @@ from dlcore.train._load import Verification, load, verify
 from dlcore.train._loss_scale import LossScale
 from dlcore.train._make_run import Result, make_run
 from dlcore.train._objective import supervised
+from dlcore.train._plan import plan
 from dlcore.train._results import Sweep
 from dlcore.train._run import Run
 from dlcore.train._signals import exit_status
@@ -29,6 +30,7 @@ __all__ = [
     "gradient_step",
     "load",
     "make_run",
+    "plan",
     "supervised",
     "sweep",
     "use_all_cores",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,3 +147,25 @@ def test_half_of_what_a_process_needs_to_know_is_refused():
         dl.scale.start("127.0.0.1:1234")
     with pytest.raises(ValueError, match="process_id: expected 0 to 1, found 2"):
         dl.scale.start("127.0.0.1:1234", 2, 2)
+
+
+@pytest.mark.slow
+def test_the_command_line_starts_a_process_of_several(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = ["train", "mlp", "--epochs", "2", "--seed", "3", "--out", str(tmp_path / "run")]
+    there = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process"]
+    command = [sys.executable, "-c", "from dlcore.cli import main; main()", *words, *there]
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"}
+    options: dict[str, Any] = {"cwd": ROOT, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    first, second = finish([subprocess.Popen([*command, str(i)], text=True, **options) for i in range(2)])
+    assert "report:" in first and "report:" not in second and "Run" not in second
+    assert dl.load(tmp_path / "run").metrics["loss"].shape == (44,)
+
+
+def test_a_process_without_a_cluster_says_what_to_give():
+    command = [sys.executable, "-c", "from dlcore.cli import main; main()", "train", "mlp", "--distributed"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "found no cluster" in done.stderr and "coordinator_address='HOST:PORT'" in done.stderr
