@@ -1,5 +1,6 @@
 """The host loop around the compiled chunks: evaluation, progress, early stopping, checkpoints, signals."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -77,7 +78,7 @@ class Loop:
     def begin(self, keys: Any, hparams: Mapping[str, Any], params: Any = None, state: Any = None) -> None:
         """Starts at step 0."""
         self._hparams = jax.device_get(hparams)
-        keys, hparams = jax.tree.map(jnp.copy, (keys, hparams))  # they are passed on as they are, and donated then
+        keys = jnp.copy(keys)  # they are passed on as they are, and donated then
         self.carries = self._compiling(self.fleet.init, keys, hparams, params, state, self.setup.shapes)
 
     def restore(self, snapshot: Snapshot, keys: Any, hparams: Mapping[str, Any], where: str = "checkpoint") -> None:
@@ -171,18 +172,24 @@ class Loop:
 
     def snapshot(self, carries: Shards | None = None, done: int | None = None) -> Snapshot:
         """Returns the run as it is; `carries` and `done` stand for an earlier point."""
-        # On CPU what is fetched is the device's own memory, which the next chunk takes over.
-        fetched = (
-            jax.tree.map(np.array, self.fleet.fetch(self.carries)) if carries is None else self.fleet.fetch(carries)
-        )
-        arrays = flatten(fetched, "carry") | self.history.arrays()
-        if self.patience is not None:
-            arrays |= self.patience.arrays()
-        if self.best is not None:
-            arrays |= flatten(self.fleet.fetch(self.best), "best")
+        return self.snapshot_later(carries, done)()
+
+    def snapshot_later(self, carries: Shards | None = None, done: int | None = None) -> Callable[[], Snapshot]:
+        """Returns what makes a snapshot of now when it is asked for, at which nothing may have been trained on."""
+        fleet, best, reasons = self.fleet, self.best, tuple(self.reasons)
+        own, done = self.carries if carries is None else carries, self.done if done is None else done
+        known = self.history.arrays() | ({} if self.patience is None else self.patience.arrays())
         if self.setup.inputs.stream is not None:  # whose chunks are read before the next one starts
-            arrays |= self.fleet.cursors(STATE, self.setup.inputs.stream.state)
-        return Snapshot(self.done if done is None else done, arrays, tuple(self.reasons))
+            known |= fleet.cursors(STATE, self.setup.inputs.stream.state)
+
+        def take() -> Snapshot:
+            fetched = fleet.fetch(own)
+            if carries is None:  # on CPU this is the device's own memory, which the next chunk takes over
+                fetched = jax.tree.map(np.array, fetched)
+            arrays = flatten(fetched, "carry") | known
+            return Snapshot(done, arrays | ({} if best is None else flatten(fleet.fetch(best), "best")), reasons)
+
+        return functools.cache(take)
 
     def save(self) -> None:
         """Writes a last checkpoint, and waits until it is on disk."""

@@ -46,6 +46,9 @@ def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path
     hparams = {
         name: np.asarray(value) if loop.varies(name) else setup.hparams[name] for name, value in carry.hparams.items()
     }
+    later = loop.snapshot_later()
+    if setup.layout is not None and setup.layout.is_shared:
+        later()  # one process that asked by itself would wait for the others
     return Run(
         model=setup.model,
         params=params,
@@ -59,7 +62,7 @@ def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path
         final=carry,
         data=setup.inputs.dataset,
         arguments=arguments,
-        snapshot=loop.snapshot(),
+        snapshot_of=later,
         programs=lambda lanes: program(
             setup.model,
             setup.objective,

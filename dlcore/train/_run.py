@@ -63,7 +63,7 @@ class Run:
     final: TrainState
     data: Dataset | None
     arguments: Sequence[Mapping[str, Any]]  # of `fit`, for each lane by itself
-    snapshot: Snapshot
+    snapshot_of: Callable[[], Snapshot]
     programs: Callable[[str | None], Program]
     again: Callable[..., "Run"]
     lanes: str | None = None
@@ -73,6 +73,11 @@ class Run:
     forked_at: int = 0
     wait_seconds: float = 0.0
     first_look: FirstLook = field(default_factory=FirstLook)  # at the test split; lanes share it
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """All that the run has come to, as arrays by name: what `resume` and `fork` start from."""
+        return self.snapshot_of()
 
     def lane(self, lane: int) -> "Run":
         """Returns one lane as the run that `fit` gives for its seed and hyperparameters alone.
@@ -111,7 +116,7 @@ class Run:
             stopped=pick(self.stopped),
             final=pick(self.final),
             arguments=[self.arguments[lane] for lane in index],
-            snapshot=snapshot,
+            snapshot_of=lambda: snapshot,
             lanes=None if lone else self.lanes,
             folder=None,
         )

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from dlcore.scale._processes import name_lost_peers
 from dlcore.train._cache import compile_cache
 from dlcore.train._config import changes, make_config
 from dlcore.train._fleet import Fleet
 from dlcore.train._folder import RunFolder, read_config
-from dlcore.train._hparams import as_arrays
 from dlcore.train._keys import as_keys
 from dlcore.train._loop import Loop
 from dlcore.train._mesh import MeshFleet
@@ -150,9 +149,9 @@ def make_ready(arguments: Mapping[str, Any]) -> Ready:
         check_weights(setup, arguments["params"], arguments["state"] or {})
     Monitor(setup, arguments["monitor"])
     make_patience(setup, arguments, len(own))
-    values = as_arrays(setup.hparams)
+    values = {name: np.asarray(value, np.float32) for name, value in setup.hparams.items()}
     if arguments["seeds"] is not None:
-        values = {name: jnp.broadcast_to(value, (len(own),)) for name, value in values.items()}
+        values = {name: np.repeat(value, len(own)) for name, value in values.items()}
     if setup.inputs.stream is not None:
         arguments = {**arguments, "data": setup.inputs.stream}  # which knows how far it has been read
     return Ready(
