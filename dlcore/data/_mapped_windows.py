@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
+from dlcore.data._share import share
 from dlcore.data._token_file import mapped_tokens
 from dlcore.data._windows import Cut, checked_ints
 from dlcore.errors import DataError
@@ -97,15 +98,12 @@ class MappedWindows:
         """
         return self._cut.steps_per_epoch
 
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yields the batches from step 0 on, without end."""
-        n = 0
-        while True:
-            yield self.batch(n)
-            n += 1
+    def __iter__(self) -> MappedBatches:
+        """Gives the batches from step 0 on, without end; of several processes, each its `share` of every batch."""
+        return MappedBatches(self)
 
-    def batch(self, n: int) -> dict[str, np.ndarray]:
-        """Returns the batch of step `n`: `x` and `y`, both (batch_size, length) int32.
+    def batch(self, n: int, rows: slice = slice(None)) -> dict[str, np.ndarray]:
+        """Returns the batch of step `n`, or some rows of it: `x` and `y`, both (batch_size, length) int32.
 
         Example:
             >>> import tempfile
@@ -118,7 +116,7 @@ class MappedWindows:
         checked_ints("MappedWindows batch", {"n": (n, 0)})
         offset, windows = _compiled_place(self._cut, jax.random.key(self.key), np.uint32(n))
         # In int64: a file may hold more tokens than int32 counts.
-        firsts = np.asarray(windows).astype(np.int64) * self.length + int(offset) + self.start
+        firsts = np.asarray(windows)[rows].astype(np.int64) * self.length + int(offset) + self.start
         read = np.stack([self._tokens[first : first + self.length + 1] for first in firsts]).astype(np.int64)
         wrong = (read < 0) | (read >= self.vocabulary)
         if wrong.any():
@@ -129,6 +127,25 @@ class MappedWindows:
             )
         ids = read.astype(np.int32)  # (batch_size, length + 1)
         return {"x": ids[:, :-1], "y": ids[:, 1:]}
+
+
+class MappedBatches(Iterator[dict[str, np.ndarray]]):
+    """The batches of a `MappedWindows`; it can say where it stands, and go there at once."""
+
+    def __init__(self, windows: MappedWindows):
+        self._windows, self._rows, self._step = windows, share(windows.batch_size), 0
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        self._step += 1
+        return self._windows.batch(self._step - 1, self._rows)
+
+    def get_state(self) -> dict[str, int]:
+        """Returns the step of the next batch."""
+        return {"step": self._step}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Goes to where `get_state` was asked."""
+        self._step = state["step"]
 
 
 _compiled_place = jax.jit(lambda cut, key, n: cut.place(key, n), static_argnums=0)

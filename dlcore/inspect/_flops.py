@@ -1,5 +1,6 @@
 """How many floating point operations a function takes, read off its jaxpr: nothing is compiled or run."""
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxprs_in_params
 from jax.interpreters import partial_eval
+
+from dlcore.ops._conv_native import AS_JAX
 
 # Primitives that give floating values without arithmetic.
 _MOVEMENT = frozenset(
@@ -99,6 +102,8 @@ def _count_arithmetic(equation: Any) -> int | None:
         return 2 * outputs[0].size * math.prod(inputs[0].shape[axis] for axis in contracted)
     if name == "conv_general_dilated":
         return _count_convolution(inputs, outputs[0], params)
+    if name in AS_JAX:
+        return _count(jax.make_jaxpr(functools.partial(AS_JAX[name], **params))(*inputs).jaxpr).total()
     if name in _MOVEMENT:
         return 0
     if name in _REDUCTIONS:

@@ -20,6 +20,7 @@ from dlcore.ops._window import Windows
 __all__ = ["native_conv"]
 
 STATIC = ("windows", "spatial")
+AS_JAX: dict[str, Any] = {}  # the maps by the names of their primitives, for what looks into programs
 
 
 def native_conv(x: jax.Array, kernel: jax.Array, windows: Windows) -> jax.Array:
@@ -71,6 +72,7 @@ def _primitive(name: str, on_cpu: Any, adjoint: Any) -> Primitive:
     primitive = Primitive(name)
 
     def elsewhere(a: Any, b: Any, windows: Windows, spatial: Any) -> Any:
+        """As JAX makes it of the native convolution."""
         return adjoint(functools.partial(_output_of, windows=windows, spatial=spatial), a, b, windows, spatial)
 
     def of_many_kernels(a: Any, b: Any, windows: Windows, spatial: Any) -> Any:
@@ -97,6 +99,7 @@ def _primitive(name: str, on_cpu: Any, adjoint: Any) -> Primitive:
     batching.primitive_batchers[primitive] = batch
     mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=False), platform="cpu")
     mlir.register_lowering(primitive, mlir.lower_fun(elsewhere, multiple_results=False))
+    AS_JAX[name] = elsewhere
     return primitive
 
 

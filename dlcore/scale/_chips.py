@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dlcore.errors import suggest
 
@@ -39,6 +39,35 @@ CHIPS: Mapping[str, Chip] = MappingProxyType(
         "tpu7x": Chip("tpu7x", 96 * GIB, 2307e12 / 2, 7380e9 / 2, devices=2),
     }
 )
+
+
+# What JAX calls a device, from its beginning on, and its peak in bfloat16 without sparsity, as published. TPU v4:
+# https://docs.cloud.google.com/tpu/docs/v4; A100, H100 and H200 (SXM): NVIDIA's data sheets.
+_PEAKS = {
+    "TPU v4": 275e12,
+    "TPU v5 lite": CHIPS["v5e"].flops,
+    "TPU v5e": CHIPS["v5e"].flops,
+    "TPU v5": CHIPS["v5p"].flops,
+    "TPU v6": CHIPS["v6e"].flops,
+    "TPU7": CHIPS["tpu7x"].flops,
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H200": 989e12,
+}
+
+
+def peak_flops(device: Any) -> float | None:
+    """Returns the published peak of a device in bfloat16 operations a second; None where none is known, as of CPUs.
+
+    Args:
+      device: one of `jax.devices()`.
+
+    Example:
+      >>> import jax
+      >>> peak_flops(jax.devices("cpu")[0]) is None
+      True
+    """
+    return next((peak for kind, peak in _PEAKS.items() if device.device_kind.startswith(kind)), None)
 
 
 class Topology(NamedTuple):

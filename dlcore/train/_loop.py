@@ -64,7 +64,7 @@ class Loop:
         self.history, self.reasons, self.done = History(fleet.count), np.full(fleet.count, "", object), 0
         self.best: Shards | None = None
         self.compile_seconds = self.run_seconds = self.wait_seconds = 0.0
-        self._prefetch, self._ahead = prefetch, None
+        self._prefetch, self._ahead, self._restored = prefetch, None, 0
         inputs = setup.inputs
         self._sources, self._arrays = fleet.share(inputs.source), fleet.share(inputs.arrays)
         self._measures = "validation" in inputs.splits
@@ -74,6 +74,12 @@ class Loop:
     def active(self) -> np.ndarray:
         """Which lanes go on, (lanes,)."""
         return self.reasons == ""
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps of this call over their time without compilation; NaN where there were none."""
+        steps = self.done - self._restored
+        return steps / self.run_seconds if steps and self.run_seconds else float("nan")
 
     def begin(self, keys: Any, hparams: Mapping[str, Any], params: Any = None, state: Any = None) -> None:
         """Starts at step 0."""
@@ -110,6 +116,7 @@ class Loop:
         if self.patience is not None:
             self.patience.restore(arrays)
         self.history, self.done = History.from_arrays(arrays), snapshot.step
+        self._restored = self.done
         self.reasons = np.array(snapshot.reasons, object)
         if self.reasons.shape != (fleet.count,):
             raise CheckpointError(f"{where} has {len(self.reasons)} lanes and the run {fleet.count}")

@@ -59,6 +59,7 @@ def make_run_of(loop: Loop, arguments: Sequence[Mapping[str, Any]], folder: Path
         compile_seconds=loop.compile_seconds,
         run_seconds=loop.run_seconds,
         wait_seconds=loop.wait_seconds,
+        steps_per_second=loop.steps_per_second,
         final=carry,
         data=setup.inputs.dataset,
         arguments=arguments,

@@ -21,8 +21,8 @@ class Silent:
     def __exit__(self, *_: object) -> None:
         """Leaves the screen in order, also after an error."""
 
-    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
-        """A run of so many steps begins, with compilation."""
+    def start(self, total: int | None, steps_per_epoch: int | None, done: int = 0) -> None:
+        """A run of so many steps begins, or goes on after those that are done, with compilation."""
 
     def compiled(self, seconds: float) -> None:
         """Compilation is over."""
@@ -44,8 +44,8 @@ class Lines(Silent):
         self._clock, self._shortage = Clock(), Shortage()
         self._shown = self._stalled = 0.0
 
-    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
-        self._clock.start(total, steps_per_epoch)
+    def start(self, total: int | None, steps_per_epoch: int | None, done: int = 0) -> None:
+        self._clock.start(total, steps_per_epoch, done)
         print("compiling ...", flush=True)
 
     def compiled(self, seconds: float) -> None:
@@ -84,8 +84,8 @@ class Bar(Silent):
         self._bar.columns = (*self._bar.columns, *bar, TextColumn("{task.fields[text]}"))
         self._task: Any = None
 
-    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
-        self._clock.start(total, steps_per_epoch)
+    def start(self, total: int | None, steps_per_epoch: int | None, done: int = 0) -> None:
+        self._clock.start(total, steps_per_epoch, done)
         self._bar.start()
         self._task = self._bar.add_task("compiling", total=None, text="")
 
@@ -126,8 +126,8 @@ class Cell(Silent):
     def __exit__(self, *_: object) -> None:
         self._show("")
 
-    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
-        self._clock.start(total, steps_per_epoch)
+    def start(self, total: int | None, steps_per_epoch: int | None, done: int = 0) -> None:
+        self._clock.start(total, steps_per_epoch, done)
         self._show("compiling ...")
 
     def compiled(self, seconds: float) -> None:
@@ -176,8 +176,8 @@ class Shared:
 class Clock:
     """Turns a number of steps into epochs, a speed and the time that is left."""
 
-    def start(self, total: int | None, steps_per_epoch: int | None) -> None:
-        self.total, self._per_epoch = total, steps_per_epoch
+    def start(self, total: int | None, steps_per_epoch: int | None, done: int = 0) -> None:
+        self.total, self._per_epoch, self._first = total, steps_per_epoch, done
         self.restart()
 
     def restart(self) -> None:
@@ -191,10 +191,11 @@ class Clock:
 
     def speed(self, step: int) -> str:
         seconds = time.perf_counter() - self._began
-        if not step or seconds < 0.2:  # too early to tell
+        done = step - self._first
+        if done <= 0 or seconds < 0.2:  # too early to tell
             return ""
-        left = f"  {span((self.total - step) * seconds / step)} left" if self.total and step < self.total else ""
-        return f"{step / seconds:,.0f} steps/s{left}"
+        left = f"  {span((self.total - step) * seconds / done)} left" if self.total and step < self.total else ""
+        return f"{done / seconds:,.0f} steps/s{left}"
 
 
 def said(values: Mapping[str, np.ndarray]) -> str:

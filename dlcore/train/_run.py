@@ -48,6 +48,7 @@ class Run:
       compile_seconds: time that tracing and compiling took.
       run_seconds: time that the rest took.
       wait_seconds: the part of it in which an iterator had no batches ready.
+      steps_per_second: of this call, without compilation; NaN where it took no step.
       final: the whole `TrainState` at the last step.
       data: the data set that it was trained on, if it was one.
     """
@@ -72,6 +73,7 @@ class Run:
     parent: "Run | None" = None
     forked_at: int = 0
     wait_seconds: float = 0.0
+    steps_per_second: float = float("nan")
     first_look: FirstLook = field(default_factory=FirstLook)  # at the test split; lanes share it
 
     @property

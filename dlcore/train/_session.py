@@ -108,7 +108,7 @@ def train_run(
             snapshot = shared(snapshot)
         loop = ready.loop(make_progress(progress if is_first else False), interrupt, saver, prefetch)
         with loop.show:
-            loop.show.start(ready.setup.total, ready.setup.inputs.steps_per_epoch)
+            loop.show.start(ready.setup.total, ready.setup.inputs.steps_per_epoch, snapshot.step if snapshot else 0)
             if snapshot is None:
                 loop.begin(ready.keys, ready.values, arguments["params"], arguments["state"] or {})
             else:

@@ -123,6 +123,28 @@ def test_windows_that_cannot_be_are_refused(tokens, options, error, message):
         Windows(tokens, **{"length": 10, "batch_size": 3, **options})(KEY, 0)
 
 
+def test_batches_of_a_file_are_taken_up_where_they_were_left(tmp_path):
+    write_tokens(tmp_path / "a.bin", TOKENS, "uint16")
+    mapped = MappedWindows(tmp_path / "a.bin", 10, 9)
+    first, second = iter(mapped), iter(mapped)
+    for _ in range(5):
+        next(first)
+    second.set_state(first.get_state())
+    np.testing.assert_array_equal(next(first)["x"], next(second)["x"])
+
+
+def test_each_of_several_processes_reads_its_rows(tmp_path, monkeypatch):
+    write_tokens(tmp_path / "a.bin", TOKENS, "uint16")
+    mapped = MappedWindows(tmp_path / "a.bin", 10, 8)
+    whole = mapped.batch(0)
+    monkeypatch.setattr(jax, "process_count", lambda: 4)
+    for process in range(4):
+        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+        own = next(iter(mapped))
+        for part in "xy":
+            np.testing.assert_array_equal(own[part], whole[part][2 * process : 2 * process + 2])
+
+
 @pytest.mark.parametrize("name", ["a.npy", "a.bin"])
 @pytest.mark.parametrize("dtype", ["uint16", "int32"])
 def test_a_file_gives_the_very_batches_of_memory(tmp_path, name, dtype):

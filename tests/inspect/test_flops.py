@@ -1,10 +1,13 @@
 """Oracles: XLA's own cost analysis of the compiled program, where that has no loop, and closed forms."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from dlcore import ops
 from dlcore.inspect import flops
 
 
@@ -45,6 +48,20 @@ def test_convolution_without_padding_agrees_with_xla(options):
 def test_padded_convolution_counts_the_padding_as_papers_do():
     found = flops(lambda x, kernel: convolve(x, kernel, padding="SAME"), shape(2, 16, 16, 8), shape(3, 3, 8, 16))
     assert found == 2 * (2 * 16 * 16 * 16) * (3 * 3) * 8
+
+
+def test_convolution_and_its_gradients_count_alike_however_they_are_computed():
+    x, kernel = jnp.zeros((2, 9, 8, 16)), jnp.zeros((3, 3, 16, 32))
+
+    def gradient(conv):
+        return lambda x, kernel: jax.grad(lambda x, kernel: jnp.sum(conv(x, kernel)), (0, 1))(x, kernel)
+
+    def native(x, kernel):
+        return lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    ours = functools.partial(ops.conv, strides=2)
+    assert flops(ours, x, kernel) == flops(native, x, kernel) > 0
+    assert flops(gradient(ours), x, kernel) == flops(gradient(native), x, kernel) > 0
 
 
 def test_grouped_convolution_counts_the_inputs_of_its_group():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from dlcore.scale import CHIPS, Chip, Topology, measure, topology
+from dlcore.scale import CHIPS, Chip, Topology, measure, peak_flops, topology
 from dlcore.scale._hlo import parse_hlo, shape_bytes, visits
 from dlcore.scale._measure import read_out_of_memory
 from dlcore.scale._traffic import bytes_moved, count_collectives, largest_buffers, layer_path
@@ -119,3 +120,18 @@ def test_slices_are_named_as_jax_names_them():
     for odd in ("v5e", "v5e:2", "v5e:0x2", "v5p:2x2", "v6e:2x2x1"):
         with pytest.raises(ValueError, match="expected .* with its grid of"):
             topology(odd)
+
+
+@pytest.mark.parametrize(
+    ("kind", "peak"),
+    [
+        ("TPU v5 lite", 197e12),
+        ("TPU v5", 459e12),
+        ("TPU v6 lite", 918e12),
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("cpu", None),
+        ("NVIDIA GeForce RTX 3090", None),
+    ],
+)
+def test_devices_have_the_peaks_that_are_published(kind, peak):
+    assert peak_flops(types.SimpleNamespace(device_kind=kind)) == peak

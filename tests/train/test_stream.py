@@ -478,7 +478,7 @@ def test_a_run_that_was_interrupted_before_its_first_step_goes_on_from_where_its
         next(data)
 
     class Stops(_progress.Silent):
-        def start(self, total, steps_per_epoch):
+        def start(self, total, steps_per_epoch, done=0):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:
