@@ -31,11 +31,15 @@ class RunFolder:
       resume: whether an earlier run is gone on with.
 
     Raises:
+      ValueError: for a URL.
       FileExistsError: where the folder holds anything and neither is wanted; where the path is a file.
       PermissionError: where nothing can be written there.
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False, resume: bool = False):
+        if "://" in str(path):  # which would be a folder of that name, here
+            repair = "mount the bucket (gcsfuse for gs://), and give the folder that it is mounted on"
+            raise ValueError(f"out: expected a folder that this machine sees as its own, found {str(path)!r}; {repair}")
         self.path, self._overwrite = Path(path), overwrite and not resume
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"out: {self.path} is a file; give the name of a folder")
