@@ -159,11 +159,12 @@ def _workplace(reader: Reader) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), limits[1]))
-        gc.collect()  # what earlier work left would be freed within an input, and hide as much as that input takes
+        gc.freeze()  # what earlier work left would be freed within an input, and hide as much as that input takes
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             yield folder
     finally:
+        gc.unfreeze()
         resource.setrlimit(resource.RLIMIT_AS, limits)
         signal.signal(signal.SIGALRM, alarm)
         shutil.rmtree(folder, ignore_errors=True)

@@ -349,7 +349,8 @@ def host_batches(count, poison=None):
 def test_a_run_on_an_iterator_goes_back_to_the_step(monkeypatch, at, seeds):
     monkeypatch.setattr(_loop, "CAPACITY", 256)  # an iterator's chunks are of 32
     taken = itertools.count()
-    run = fit(((batch, next(taken))[0] for batch in host_batches(100, at)), steps=None, seeds=seeds)
+    batches = ((batch, next(taken))[0] for batch in host_batches(100, at))
+    run = fit(batches, steps=None, seeds=seeds, prefetch=0)
     assert np.all(run.stopped == f"non-finite at step {at}") and np.all(run.final.step == at)
     assert run.metrics["loss"].shape[-1] == at and np.isfinite(run.metrics["loss"]).all()
     assert next(taken) == 32 * (at // 32 + 1)  # and nothing was read that could not be used
