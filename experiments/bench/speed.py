@@ -183,7 +183,7 @@ def imports() -> None:
     )
     ours, theirs = (statistics.median(values) for values in seconds.values())
     extra = statistics.median(a - b for a, b in zip(*seconds.values(), strict=True))
-    print(f"| `import dlcore` | {ours:.2f} s | `import jax, flax, optax` {theirs:.2f} s | +{extra:.2f} s | +0.25 s |")
+    print(f"| `import dlcore` | {ours:.2f} s | `import jax, flax, optax` {theirs:.2f} s | {extra:+.2f} s | +0.25 s |")
 
 
 def start() -> None:
