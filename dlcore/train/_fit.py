@@ -6,7 +6,7 @@ from typing import Any
 
 from dlcore.errors import suggest_arguments
 from dlcore.train._run import Run
-from dlcore.train._session import DEFAULTS, train_run
+from dlcore.train._session import DEFAULTS, HOST, train_run
 
 
 @suggest_arguments
@@ -116,15 +116,4 @@ def fit(
       (15,)
     """
     given = locals()
-    host = (
-        "out",
-        "overwrite",
-        "resume",
-        "allow_changes",
-        "save_every",
-        "keep_last",
-        "keep_best",
-        "prefetch",
-        "progress",
-    )
-    return train_run({name: given[name] for name in DEFAULTS}, **{name: given[name] for name in host})
+    return train_run({name: given[name] for name in DEFAULTS}, **{name: given[name] for name in HOST})

@@ -4,23 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dlcore.recipe import comparable
-from dlcore.train._session import PREPARED
-from dlcore.train._setup import Setup, prepare
+from dlcore.train._setup import PREPARED, Setup, prepare
 
 # Arguments of `fit` that may be axes of a space.
-ARGUMENTS = (
-    "model",
-    "loss",
-    "objective",
-    "optimizer",
-    "step",
-    "augment",
-    "epochs",
-    "steps",
-    "batch_size",
-    "policy",
-    "accumulate",
-)
+ARGUMENTS = tuple(name for name in PREPARED if name not in ("data", "metrics", "hparams", "mesh"))
 
 
 class Group(NamedTuple):

@@ -12,10 +12,7 @@ from dlcore.scale._compile import check_topology
 from dlcore.scale._plan import advise
 from dlcore.train._ahead import Ahead, ahead, exported
 from dlcore.train._cache import cache_folder
-from dlcore.train._session import DEFAULTS
-
-# What `fit` takes besides, and what changes nothing about its program.
-HOST = ("out", "overwrite", "resume", "allow_changes", "save_every", "keep_last", "keep_best", "prefetch", "progress")
+from dlcore.train._session import DEFAULTS, HOST
 
 
 def plan(model: Any, data: Any, *, on: str, mesh: Any = None, **options: Any) -> Plan:

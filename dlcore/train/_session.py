@@ -1,6 +1,7 @@
 """From the arguments of `fit` to a `Run`: what `fit`, `load`, `resume` and `fork` have in common."""
 
 import contextlib
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,33 +23,15 @@ from dlcore.train._program import CAPACITY, program
 from dlcore.train._progress import Silent, make_progress
 from dlcore.train._run import Run
 from dlcore.train._saver import Saver, open_snapshot
-from dlcore.train._setup import Setup, check_weights, prepare
+from dlcore.train._setup import PREPARED, Setup, check_weights, prepare
 from dlcore.train._signals import Interrupt
 from dlcore.train._snapshot import Snapshot, shared
 from dlcore.train._store import Store
 
-# What `prepare` takes, and the rest of what makes a run.
-PREPARED = (
-    "model",
-    "data",
-    "loss",
-    "metrics",
-    "objective",
-    "optimizer",
-    "step",
-    "augment",
-    "epochs",
-    "steps",
-    "batch_size",
-    "hparams",
-    "mesh",
-    "policy",
-    "accumulate",
-)
+# The arguments of `fit` that make a run, with their defaults: those of `prepare`, and the rest.
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(PREPARED),
-    "batch_size": 64,
-    "accumulate": 1,
+    **{name: value for name, value in PREPARED.items() if value is not inspect.Parameter.empty},
     "key": 0,
     "seeds": None,
     "params": None,
@@ -122,6 +105,14 @@ def train_run(
         if folder is not None:
             write_run(folder, run)
     return run
+
+
+# And those that say where it is kept, how it is read and shown, which change nothing about its program.
+HOST = tuple(
+    name
+    for name, parameter in inspect.signature(train_run).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY and name != "further"
+)
 
 
 class Ready(NamedTuple):

@@ -1,6 +1,7 @@
 """What `fit` and `make_run` share: their arguments, resolved and checked before anything is compiled."""
 
 import functools
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -140,6 +141,10 @@ def prepare(
         laid,
         scaled,
     )
+
+
+# What `prepare` takes, by name, with the defaults.
+PREPARED = {name: parameter.default for name, parameter in inspect.signature(prepare).parameters.items()}
 
 
 def check_weights(setup: Setup, params: Any, state: Any) -> None:

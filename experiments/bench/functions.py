@@ -4,9 +4,9 @@
 process; a figure is the median over rounds of the ratio of two neighbours in time. Give the machine nothing else to do.
 """
 
+import argparse
 import functools
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -179,7 +179,9 @@ def ratio(ours: Callable[..., Any], hand: Callable[..., Any], args: tuple[Any, .
 
 def main() -> None:
     """Times them, and prints the table."""
-    chosen = sys.argv[1:] or list(PAIRS)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", nargs="*", choices=[*PAIRS, []], help="all of them unless some are named")
+    chosen = parser.parse_args().name or list(PAIRS)
     print("| function | forward, ms | of by hand | with gradient, ms | of by hand |\n|---|---|---|---|---|")
     for name in chosen:
         ours, hand, args = PAIRS[name]
