@@ -11,7 +11,7 @@ from dlcore.checks import expect_floating, expect_positive
 from dlcore.core import layer
 from dlcore.initializers import Initializer, lecun_normal, orthogonal, zeros
 from dlcore.layers._cells import cell, draw_gates, prepare
-from dlcore.ops._lstm import lstm_step
+from dlcore.ops._lstm import lstm_parts, lstm_step
 
 
 @layer
@@ -77,13 +77,13 @@ def lstm_cell(
 
     def apply(params: Any, state: Any, carry: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         weights, carry, x = ready(params, carry, x)
-        z = ops.linear(x, weights["kernel"]) + weights["bias"]
+        parts = lstm_parts(**weights)
+        z = [ops.linear(x, part.kernel) + part.bias for part in parts]  # pyright: ignore[reportArgumentType]
         if carry is None:
-            h = c = jnp.zeros((*x.shape[:-1], features), x.dtype)
+            carry = (jnp.zeros_like(z[0]),) * 2
         else:
-            h, c = carry
-            z = z + h @ weights["recurrent_kernel"]
-        carry = lstm_step(z, (h, c))[0]
+            z = [one + carry[0] @ part.recurrent for one, part in zip(z, parts, strict=True)]
+        carry = lstm_step(tuple(z), carry)[0]
         return (carry, carry[0]), state
 
     def over_time(params: Any, x: Any, carry: Any, mask: Any, reverse: bool) -> Any:
