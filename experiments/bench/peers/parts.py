@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.bench.peers.problem import read_problem
-from experiments.bench.peers.registry import BOUNDS, COMPILED_BY_JAX, DEPTH_BOUND, installed
+from experiments.bench.peers.registry import BOUNDS, COMPILED, DEPTH_BOUND, installed
 
 LANES, DEPTHS = 32, (4, 48)
 
@@ -74,13 +74,13 @@ def start(folder: Path, names: list[str], rounds: int) -> None:
 
 def compile_time(folder: Path, names: list[str], rounds: int) -> None:
     """First call less second call of one step of the Transformer, tracing included, 4 blocks deep and 48."""
-    os.environ["DLCORE_CACHE"] = "off"
+    os.environ |= {"DLCORE_CACHE": "off", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
     import jax
 
     problem = read_problem(folder, "transformer").short(1)
     print("| part | system | 4 blocks | 48 blocks | 48 over 4 | bound |")
     print("|---|---|---|---|---|---|")
-    for name, made in installed([name for name in names if name in COMPILED_BY_JAX]).items():
+    for name, made in installed([name for name in names if name in COMPILED]).items():
         taken: list[list[float]] = []
         for _ in range(rounds if name == "dlcore" else 1):  # the others unroll, and take a minute
             both = []
