@@ -20,7 +20,8 @@ def plan(
 
     Args:
         preset: what to plan; see `dlcore list`.
-        on: a slice of TPUs, as v5e:2x2, v5p:2x2x1, v6e:2x2 or tpu7x:2x2x1, or cpu, or cuda where a GPU is.
+        on: a slice of TPUs, as v5e:2x2, v5p:2x2x1, v6e:2x2 or tpu7x:2x2x1; GPUs, as cuda:h100 or cuda:h100:8 (also
+            a100, h200); cpu; or cuda where a GPU is.
         mesh: devices by axis, as in --mesh data=4 model=2; one device by default.
         shard_params: keep on each device a part of params and optimizer only, cut along the axis data.
         batch_size: examples a step, over all devices.

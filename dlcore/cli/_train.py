@@ -52,7 +52,7 @@ def train(
         seeds: train so many seeds at once, and report the spread.
         mesh: train on many devices, as in --mesh data=8, or data=4 model=2; see `dlcore plan`.
         shard_params: keep on each device a part of params and optimizer only, cut along the axis data.
-        distributed: join the processes of a SLURM or Kubernetes job, of Open MPI, of a TPU pod; data=ALL unless --mesh.
+        distributed: join the processes of a SLURM or Kubernetes job, of Open MPI 4, a TPU pod; data=ALL unless --mesh.
         coordinator: elsewhere, HOST:PORT of process 0; with --processes and --process.
         processes: elsewhere, how many processes there are.
         process: elsewhere, which one this is, from 0 on.

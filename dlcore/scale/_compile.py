@@ -22,8 +22,9 @@ from jax import export
 from dlcore._version import __version__
 from dlcore.errors import DlcoreError, one_line
 from dlcore.files import whole
-from dlcore.scale._chips import topology
+from dlcore.scale._chips import platform, topology
 
+_COMPILERS = {"cpu": [], "tpu": ["libtpu"], "cuda": ["jax-cuda12-pjrt", "jax-cuda13-pjrt"]}
 # What libtpu asks the machine that it believes to be on.
 TPU_ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -44,11 +45,12 @@ def compile_ahead(
 ) -> dict[str, Any]:
     """Compiles an exported function for devices that need not be here, and returns what `measure` does.
 
-    Another process compiles: libtpu wants an environment of its own, and can be loaded once on a machine.
+    Another process compiles: libtpu wants an environment of its own, and can be loaded once on a machine; what compiles
+    for CUDA must not look for a GPU.
 
     Args:
       program: what `jax.export.export(...)(...)` gave, of a function of flat arguments.
-      on: "cpu", or a slice of TPUs as `topology` reads it.
+      on: "cpu", or a slice of TPUs or GPUs of a machine as `topology` reads them.
       mesh: sizes of the axes that the program was exported for, which says how its arguments lie; one device unless
         given.
       donated: how many of the first arguments are given up.
@@ -59,14 +61,14 @@ def compile_ahead(
       As `measure`, with `cached`, whether the answer was there already.
 
     Raises:
-      ImportError: where libtpu is not installed.
+      ImportError: where libtpu, or what compiles for CUDA, is not installed.
       ValueError: for a mesh of more devices than there would be.
       DlcoreError: where the compiler fails, with its last line.
     """
     if on != "cpu":
         check_topology(on, mesh)
     request = {"on": on, "mesh": dict(mesh or {}), "donated": donated, "names": list(names)}
-    versions = [__version__, jax.__version__, _version("jaxlib"), _version("libtpu") if on != "cpu" else ""]
+    versions = [__version__, jax.__version__, _version("jaxlib"), *map(_version, _COMPILERS[platform(on)])]
     text = json.dumps([_without_lines(program.mlir_module()), request, versions])
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     kept = cache and cache / f"plan-{digest}.json"
@@ -88,11 +90,14 @@ def _without_lines(text: str) -> str:
 
 
 def check_topology(on: str, mesh: Mapping[str, int] | None) -> None:
-    """Refuses what cannot be compiled for: an unknown slice, too large a mesh, a machine without libtpu."""
+    """Refuses what cannot be compiled for: an unknown slice, too large a mesh, a machine without the compiler."""
     slice_ = topology(on)
     if (wanted := _size(mesh)) > slice_.devices:
         raise ValueError(f"mesh: {dict(mesh or {})} wants {wanted} devices, and {on} has {slice_.devices}")
-    if importlib.util.find_spec("libtpu") is None:
+    if platform(on) == "cuda" and not any(map(_is_installed, ("jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13"))):
+        repair = "pip install 'dlcore[aot-cuda]'"
+        raise ImportError(f"compiling for {on} needs JAX's plugin for CUDA, and no GPU: {repair}", name="jax_plugins")
+    if platform(on) == "tpu" and not _is_installed("libtpu"):
         raise ImportError(f"compiling for {on} needs libtpu, and no TPU: pip install 'dlcore[aot]'", name="libtpu")
 
 
@@ -100,7 +105,7 @@ def _environment(on: str, mesh: Mapping[str, int]) -> dict[str, str]:
     own = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     # An executable from JAX's own cache does not say how much memory it takes.
     own |= {"JAX_ENABLE_COMPILATION_CACHE": "false", "JAX_NUM_CPU_DEVICES": str(_size(mesh) if on == "cpu" else 1)}
-    return {**os.environ, **(TPU_ENVIRONMENT if on != "cpu" else {}), **own}
+    return {**os.environ, **(TPU_ENVIRONMENT if platform(on) == "tpu" else {}), **own}
 
 
 def _run(folder: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -131,6 +136,13 @@ def _keep(path: Path, answer: Mapping[str, Any]) -> None:
 
 def _size(mesh: Mapping[str, int] | None) -> int:
     return math.prod((mesh or {}).values())
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its package is not
+        return False
 
 
 def _version(package: str) -> str:

@@ -18,7 +18,7 @@ COLLECTIVES = (
 # They rename what is there already, or stand for what is counted elsewhere.
 _FREE = frozenset(
     "parameter constant tuple get-tuple-element bitcast while conditional call after-all partition-id replica-id "
-    "async-start async-update async-done copy-done slice-done iota opt-barrier add-dependency".split()
+    "async-start async-update iota opt-barrier add-dependency".split()
 )
 _COPIES = ("copy-start", "slice-start")  # while something else is computed; the result is (to, from, context)
 _SLICES = ("dynamic-slice", "slice", "gather")
@@ -56,7 +56,7 @@ def bytes_moved(module: Module) -> int:
     """
     total = 0
     for visit in visits(module):
-        if visit.in_step and visit.instruction.opcode not in _FREE:
+        if visit.in_step and not _is_free(visit.instruction.opcode):
             total += visit.times * _moved(module, visit.computation, visit.instruction)
     return total
 
@@ -73,7 +73,7 @@ def largest_buffers(module: Module, names: Sequence[str], most: int = 8) -> list
     for visit in visits(module):
         one = visit.instruction
         is_argument = one.opcode == "parameter" and visit.computation == module.entry
-        if (one.opcode in _FREE and not is_argument) or one.opcode in _COPIES:
+        if (_is_free(one.opcode) and not is_argument) or one.opcode in _COPIES:
             continue
         path = _argument(one, names) if is_argument else layer_path(one.op_name) or one.opcode
         for array in array_shapes(one.shape):  # several, where a fusion has several results
@@ -98,6 +98,10 @@ def layer_path(op_name: str) -> str:
         if part and not _FRAME.fullmatch(part):
             path.append(part)
     return " ".join(filter(None, ["/".join(path), *parts[-1:], "(backward)" if backward else ""]))
+
+
+def _is_free(opcode: str) -> bool:
+    return opcode in _FREE or opcode.endswith("-done")  # what was started has been counted there
 
 
 def _argument(one: Instruction, names: Sequence[str]) -> str:

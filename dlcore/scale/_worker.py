@@ -14,6 +14,8 @@ from jax import export
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
+from dlcore.scale._chips import platform, topology
+from dlcore.scale._gpu_target import target_config
 from dlcore.scale._measure import measure
 
 
@@ -35,13 +37,25 @@ def answer(folder: Path) -> None:
 
 def _placed(program: Any, on: str, axes: Mapping[str, int]) -> Sequence[Any]:
     """Returns how the arguments lie on devices that may be elsewhere."""
-    devices = jax.devices() if on == "cpu" else topologies.get_topology_desc(platform="tpu", topology_name=on).devices
+    devices = _devices(on)
     if not axes:
         return [SingleDeviceSharding(devices[0])] * len(program.in_avals)
     grid = np.array(devices[: math.prod(axes.values())], dtype=object).reshape(tuple(axes.values()))
     mesh = Mesh(grid, tuple(axes), axis_types=(AxisType.Auto,) * len(axes))
     everywhere = NamedSharding(mesh, PartitionSpec())
     return [everywhere if one is None else one for one in program.in_shardings_jax(mesh)]
+
+
+def _devices(on: str) -> Sequence[Any]:
+    if on == "cpu":
+        return jax.devices()
+    if platform(on) == "tpu":
+        return topologies.get_topology_desc(platform="tpu", topology_name=on).devices
+    wanted = topology(on)
+    config = target_config(wanted.chip.name)
+    # Of one partition, one machine.
+    shape = f"1x1x{wanted.devices}"
+    return topologies.get_topology_desc(platform="cuda", topology_name="", topology=shape, target_config=config).devices
 
 
 if __name__ == "__main__":

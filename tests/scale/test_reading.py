@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from dlcore.scale import CHIPS, Chip, Topology, measure, peak_flops, topology
+from dlcore.scale import CHIPS, Chip, Topology, measure, peak_bandwidth, peak_flops, topology
+from dlcore.scale._gpu_target import target_config
 from dlcore.scale._hlo import parse_hlo, shape_bytes, visits
 from dlcore.scale._measure import read_out_of_memory
 from dlcore.scale._traffic import bytes_moved, count_collectives, largest_buffers, layer_path
@@ -122,16 +123,55 @@ def test_slices_are_named_as_jax_names_them():
             topology(odd)
 
 
+def test_what_is_started_and_done_later_moves_once():
+    text = """ENTRY %main (x: f32[1024]) -> f32[1024] {
+  %x = f32[1024]{0} parameter(0)
+  %start = f32[1024]{0} all-reduce-start(%x), replica_groups={{0,1}}, to_apply=%add
+  ROOT %done = f32[1024]{0} all-reduce-done(%start)
+}"""
+    module = parse_hlo(text)
+    assert bytes_moved(module) == 2 * 4096
+    assert count_collectives(module) == {"all-reduce": {"count": 1, "bytes": 4096}}
+    assert [one["path"] for one in largest_buffers(module, [])] == ["", "all-reduce-start"]
+
+
+def test_gpus_are_named_by_model_and_number():
+    assert topology("cuda:h100") == Topology("cuda:h100", CHIPS["h100"], 1)
+    assert topology("cuda:h200:8").devices == 8 and topology("cuda:a100").chip.memory > 79 * 2**30
+    with pytest.raises(
+        ValueError, match="there is no 'cuda:h10'; did you mean 'h100'.*cuda:a100, cuda:h100, cuda:h200"
+    ):
+        topology("cuda:h10")
+    with pytest.raises(ValueError, match="there is no 'h100'; did you mean 'cuda:h100'"):
+        topology("h100")
+    for odd in ("cuda:h100:", "cuda:h100:0", "cuda:h100:2x2"):
+        with pytest.raises(ValueError, match="expected how many GPUs a machine has, as in 'cuda:h100:8'"):
+            topology(odd)
+
+
+def test_what_the_compiler_is_told_of_a_gpu_is_that_of_its_model():
+    for model, processors in {"a100": 108, "h100": 132, "h200": 132}.items():
+        text = target_config(model)
+        assert f"core_count: {processors}\n" in text and f"device_memory_size: {CHIPS[model].memory}\n" in text
+        assert text.count("{") == text.count("}")
+
+
 @pytest.mark.parametrize(
-    ("kind", "peak"),
+    ("kind", "peak", "bandwidth"),
     [
-        ("TPU v5 lite", 197e12),
-        ("TPU v5", 459e12),
-        ("TPU v6 lite", 918e12),
-        ("NVIDIA H100 80GB HBM3", 989e12),
-        ("cpu", None),
-        ("NVIDIA GeForce RTX 3090", None),
+        ("TPU v5 lite", 197e12, 819e9),
+        ("TPU v5", 459e12, 2765e9),
+        ("TPU v6 lite", 918e12, 1638e9),
+        ("NVIDIA A100-SXM4-80GB", 312e12, 2039e9),
+        ("NVIDIA A100-SXM4-40GB", 312e12, 1555e9),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", None, None),
+        ("NVIDIA H100 80GB HBM3", 989e12, 3350e9),
+        ("NVIDIA H100 PCIe", 756e12, 2000e9),
+        ("NVIDIA H200", 989e12, 4800e9),
+        ("cpu", None, None),
+        ("NVIDIA GeForce RTX 3090", None, None),
     ],
 )
-def test_devices_have_the_peaks_that_are_published(kind, peak):
-    assert peak_flops(types.SimpleNamespace(device_kind=kind)) == peak
+def test_devices_have_the_peaks_that_are_published(kind, peak, bandwidth):
+    device = types.SimpleNamespace(device_kind=kind)
+    assert peak_flops(device) == peak and peak_bandwidth(device) == bandwidth

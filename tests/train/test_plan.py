@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,6 +96,28 @@ def test_without_libtpu_it_says_what_to_install(monkeypatch):
         dl.plan(MODEL, dl.data.iris(), on="v5e:2x2")
 
 
+@pytest.mark.parametrize("found", [lambda name: None, lambda name: importlib.import_module("there.is.none")])
+def test_without_the_plugin_for_cuda_it_says_what_to_install(found, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", found)
+    with pytest.raises(ImportError, match=r"cuda:h100 needs .* no GPU: pip install 'dlcore\[aot-cuda\]'"):
+        dl.plan(MODEL, dl.data.iris(), on="cuda:h100")
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("NVIDIA H100 80GB HBM3", True), ("NVIDIA A100-SXM4-80GB", True), ("Quadro P400", False)]
+)
+def test_a_gpu_that_is_here_is_estimated_by_what_is_published_of_it(kind, seconds, monkeypatch):
+    gpu = types.SimpleNamespace(device_kind=kind, memory_stats=lambda: {"bytes_limit": 60 * 2**30})
+    here = types.SimpleNamespace(**{**vars(jax), "devices": lambda: [gpu], "default_backend": lambda: "gpu"})
+    monkeypatch.setitem(dl.plan.__globals__, "jax", here)
+    found = dl.plan(MODEL, dl.data.iris(), on="cuda", batch_size=32)
+    assert found.memory_bytes == 60 * 2**30 and (found.step_seconds is not None) == seconds
+    if found.step_seconds is not None:
+        bandwidth = dl.scale.peak_bandwidth(gpu)
+        assert found.bytes_moved is not None and bandwidth is not None and found.bound == "memory"
+        assert found.step_seconds == found.bytes_moved / bandwidth > found.flops / 312e12
+
+
 def test_a_compiler_that_fails_is_said_in_one_line(monkeypatch):
     program = jax.export.export(jax.jit(jnp.sin))(jnp.ones(3))
     monkeypatch.setattr("sys.executable", "/bin/false")
@@ -108,8 +133,10 @@ def test_what_has_no_plan_is_refused_before_anything_is_compiled():
         plan(seeds=3)
     with pytest.raises(ValueError, match="there is no 'tpu'"):
         plan(on="tpu")
-    with pytest.raises(ValueError, match="there is no GPU here"):
+    with pytest.raises(ValueError, match="there is no GPU here; expected .*'cuda:h100'.* or plan where the GPU is"):
         plan(on="cuda")
+    with pytest.raises(ValueError, match="wants 16 devices, and cuda:h100:8 has 8"):
+        plan(on="cuda:h100:8", mesh={"data": 16}, batch_size=32)
     with pytest.raises(ValueError, match="a multiple of the 3 devices along 'data'"):
         plan(mesh={"data": 3}, batch_size=32)
     with pytest.raises(ValueError, match="positive numbers of devices by axis"):

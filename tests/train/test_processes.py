@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import importlib.util
+import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +32,9 @@ import jax
 import dlcore as dl
 
 port, processes, process, out, steps, mode = sys.argv[1:]
-if int(processes) > 1:
+if port == "found":
+    dl.scale.start()
+elif int(processes) > 1:
     dl.scale.start(f"127.0.0.1:{port}", int(processes), int(process))
 assert len(jax.devices()) == 2, jax.devices()
 model = dl.serial(dl.layers.flatten(), up=dl.dense(32), norm=dl.layers.batch_norm(), relu=dl.relu(),
@@ -59,16 +68,36 @@ print(process, run.stopped, float(run.metrics["loss"][-1]), float(run.metrics.ge
 """
 
 
-def start(processes: int, out: Path, steps: int, mode: str = "data") -> list[subprocess.Popen[str]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def free_job() -> int:
+    """Returns the number of a job from which JAX derives a free port: job % 4096 + 61440."""
+    while True:
+        job = random.randrange(10**6)
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", job % 4096 + 61440))
+            return job
+
+
+def start(
+    processes: int,
+    out: Path,
+    steps: int,
+    mode: str = "data",
+    cluster: Callable[[int], dict[str, str]] | None = None,
+    before: str = "",
+) -> list[subprocess.Popen[str]]:
+    port = "found" if cluster else str(free_port())
     environment = {**os.environ, "JAX_NUM_CPU_DEVICES": str(2 // processes), "JAX_PLATFORMS": "cpu"}
     return [
         subprocess.Popen(
-            [sys.executable, "-c", TRAIN, port, str(processes), str(number), str(out), str(steps), mode],
+            [sys.executable, "-c", before + TRAIN, port, str(processes), str(number), str(out), str(steps), mode],
             cwd=ROOT,
-            env=environment,
+            env=environment | (cluster(number) if cluster else {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -151,9 +180,7 @@ def test_half_of_what_a_process_needs_to_know_is_refused():
 
 @pytest.mark.slow
 def test_the_command_line_starts_a_process_of_several(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     words = ["train", "mlp", "--epochs", "2", "--seed", "3", "--out", str(tmp_path / "run")]
     there = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process"]
     command = [sys.executable, "-c", "from dlcore.cli import main; main()", *words, *there]
@@ -162,6 +189,154 @@ def test_the_command_line_starts_a_process_of_several(tmp_path):
     first, second = finish([subprocess.Popen([*command, str(i)], text=True, **options) for i in range(2)])
     assert "report:" in first and "report:" not in second and "Run" not in second
     assert dl.load(tmp_path / "run").metrics["loss"].shape == (44,)
+
+
+def slurm(number: int, job: int) -> dict[str, str]:
+    """What `srun --nodes 1 --ntasks 2` gives a task."""
+    return {
+        "SLURM_JOB_ID": str(job),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(number),
+        "SLURM_LOCALID": str(number),
+    }
+
+
+def open_mpi(number: int, job: int) -> dict[str, str]:
+    """What `mpirun -n 2` of Open MPI 4 gives a rank."""
+    return {
+        "OMPI_MCA_orte_hnp_uri": f"{job * 2**12}.0;tcp://127.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "OMPI_COMM_WORLD_RANK": str(number),
+        "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(number),
+    }
+
+
+# A pod finds its service account in files under /var/run, and a name server for train-0.pods.
+IN_A_POD = """
+import os
+import kubernetes
+from jax._src.clusters.k8s_cluster import K8sCluster
+
+there = kubernetes.client.Configuration(host=os.environ["API"])
+kubernetes.config.load_incluster_config = lambda: kubernetes.client.Configuration.set_default(there)
+K8sCluster._namespace = classmethod(lambda cls: "research")
+assert K8sCluster.is_env_present() and K8sCluster.get_coordinator_address(None, None) == "train-0.pods:55527"
+"""
+PODS = {
+    "items": [
+        {
+            "metadata": {
+                "labels": {"job-name": "train"},
+                "ownerReferences": [
+                    {"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "1", "controller": True}
+                ],
+            },
+            "spec": {"containers": [{"name": "train"}], "subdomain": "pods"},
+        }
+    ]
+}
+JOB = {
+    "metadata": {"name": "train", "labels": {}},
+    "spec": {"parallelism": 2, "completionMode": "Indexed", "template": {"spec": {"containers": [{"name": "train"}]}}},
+}
+
+
+class KubernetesApi(http.server.BaseHTTPRequestHandler):
+    """Answers what a process asks about its pod and its job."""
+
+    def do_GET(self):
+        job = "/apis/batch/v1/namespaces/research/jobs/train"
+        pods = "/api/v1/namespaces/research/pods?fieldSelector=status.podIP%3D127.0.0.1"
+        found = {job: JOB, pods: PODS}.get(self.path)
+        self.send_response(404 if found is None else 200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(found).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [slurm, open_mpi])
+def test_a_cluster_tells_its_processes_all_they_need(given, tmp_path):
+    (alone,) = finish(start(1, tmp_path / "one", 44))
+    job = free_job()
+    first, second = finish(start(2, tmp_path / "two", 44, cluster=lambda number: given(number, job)))
+    same_runs(alone, first, second, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.may_skip(reason="wants the client of Kubernetes, which nothing else does")
+@pytest.mark.skipif(importlib.util.find_spec("kubernetes") is None, reason="needs pip install kubernetes")
+def test_a_job_of_kubernetes_tells_its_pods_all_they_need(tmp_path):
+    (alone,) = finish(start(1, tmp_path / "one", 44))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), KubernetesApi) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        api, coordinator = f"http://127.0.0.1:{server.server_port}", f"127.0.0.1:{free_port()}"
+
+        def pod(number: int) -> dict[str, str]:
+            own = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "HOSTNAME": "localhost", "JOB_COMPLETION_INDEX": str(number)}
+            return {**own, "API": api, "JAX_COORDINATOR_ADDRESS": coordinator}
+
+        first, second = finish(start(2, tmp_path / "two", 44, cluster=pod, before=IN_A_POD))
+        server.shutdown()
+    same_runs(alone, first, second, tmp_path)
+
+
+def same_runs(alone: str, first: str, second: str, tmp_path: Path) -> None:
+    assert first.splitlines()[-1][0] == "0" and second.splitlines()[-1][0] == "1"
+    assert first.splitlines()[-1][2:] == second.splitlines()[-1][2:]
+    np.testing.assert_allclose(*[float(said.split()[-2]) for said in (alone, first)], rtol=1e-4)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_the_command_line_finds_its_cluster(tmp_path):
+    words = ["train", "mlp", "--epochs", "2", "--seed", "3", "--out", str(tmp_path / "run"), "--distributed"]
+    command = [sys.executable, "-c", "from dlcore.cli import main; main()", *words]
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"}
+    job = free_job()
+    options: dict[str, Any] = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(command, env=environment | slurm(number, job), **options) for number in range(2)]
+    first, second = finish(both)
+    assert "report:" in first and "report:" not in second
+    assert dl.load(tmp_path / "run").metrics["loss"].shape == (44,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "visible"),
+    [
+        ({"SLURM_STEP_TASKS_PER_NODE": "1"}, "all"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)"}, "all"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "8(x4)"}, "3"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)", "JAX_LOCAL_DEVICE_IDS": "0,1"}, "0,1"),
+    ],
+)
+def test_a_process_that_is_alone_on_its_node_has_all_gpus_of_it(given, visible):
+    code = "import jax, dlcore as dl; dl.scale.start(); print(jax.config.read('jax_cuda_visible_devices'))"
+    own = {**slurm(0, free_job()), "SLURM_NTASKS": "1", "SLURM_LOCALID": "3", "JAX_PLATFORMS": "cpu", **given}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | own, capture_output=True, text=True, timeout=100
+    )
+    assert done.stdout.strip() == visible, done.stderr
+
+
+def test_a_pod_without_the_client_of_kubernetes_says_what_to_install():
+    code = "import sys; sys.modules['kubernetes'] = None; import dlcore as dl; dl.scale.start()"
+    own = os.environ | {"KUBERNETES_SERVICE_HOST": "127.0.0.1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=own, capture_output=True, text=True, timeout=100)
+    assert (
+        "found no cluster" in done.stderr.splitlines()[-1] and "pip install kubernetes" in done.stderr.splitlines()[-1]
+    )
 
 
 def test_a_process_without_a_cluster_says_what_to_give():
