@@ -57,7 +57,7 @@ GPUS = ("a100", "h100", "h200")
 # 2 TB/s) and H100 NVL and H200 NVL (1671/2; 3.9 and 4.8 TB/s).
 _PEAKS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
-        "TPU v4": (275e12, 1228e9),
+        "TPU v4": (275e12, 1200e9),
         "TPU v5 lite": (CHIPS["v5e"].flops, CHIPS["v5e"].bandwidth),
         "TPU v5e": (CHIPS["v5e"].flops, CHIPS["v5e"].bandwidth),
         "TPU v5": (CHIPS["v5p"].flops, CHIPS["v5p"].bandwidth),
