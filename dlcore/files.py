@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcore.errors import DataError, one_line
+from dlcore.places import is_bucket, place
 
 PARTS: set[Path] = set()  # files that are being written; whoever ends the process at once removes them
 
@@ -131,6 +132,8 @@ def read_bytes(path: str | os.PathLike[str], what: str, max_bytes: int = _ENOUGH
 def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a path to write to, which takes the place of `path` at the end: whole, or not at all.
 
+    In a bucket, where an object is never there in part, it is the path itself.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +142,10 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         ...     os.listdir(folder)
         ['a.txt']
     """
-    target = Path(path)
+    target = place(path, "path")
+    if is_bucket(target):
+        yield target
+        return
     target = target.resolve() if target.is_symlink() else target  # what a link leads to is replaced, not the link
     part = target.with_name(f".dlcore-{secrets.token_hex(8)}.part")
     PARTS.add(part)

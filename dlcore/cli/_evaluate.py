@@ -15,7 +15,7 @@ def evaluate(run: Path, /, split: Literal["validation", "test"] = "validation", 
         split: which part of the data; look at "test" once, at the end.
         json: print one JSON object, a list for each metric where the run has several seeds.
     """
-    check_run(run)
+    run = check_run(run)
     from dlcore.errors import CheckpointError
     from dlcore.train import load
     from dlcore.train._folder import numbers

@@ -23,9 +23,9 @@ def predict(
     """
     if not files:
         raise ValueError("predict: expected one or more files after the run, found none")
-    check_run(run)
+    run = check_run(run)
     if out is not None:
-        check_place(out)
+        out = check_place(out)
     from dlcore.cli._inputs import Inputs, read_rows
     from dlcore.report import table_csv, table_text
     from dlcore.train import load

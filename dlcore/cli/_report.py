@@ -13,12 +13,12 @@ def report(run: Path, /, out: Path | None = None) -> None:
         run: the folder of the run.
         out: another file than report.html in that folder.
     """
-    check_run(run)
+    run = check_run(run)
     place = run / "report.html" if out is None else out
     from dlcore.train import load
 
     loaded = load(run)
-    check_place(place)
+    place = check_place(place)
     with tempfile.TemporaryDirectory() as folder:
         loaded.report(Path(folder, "report.html"))
         write_whole(place, Path(folder, "report.html").read_bytes())

@@ -44,7 +44,7 @@ def show(
             raise ValueError(f"{word}: expected a data set of images, found {data} with x {x.shape[1:]}")
     place = Path(f"{data}-{split}.png") if out is None else out
     if is_image:
-        check_place(place)
+        place = check_place(place)
         picture = png(sheet(x[: count or 64], augment))
     print(card(data))
     if is_image:

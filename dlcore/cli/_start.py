@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dlcore.places import place
+
 
 def arguments_of(chosen: Any) -> dict[str, Any]:
     """Returns what `fit` is called with for a preset."""
@@ -30,11 +32,14 @@ def leave(reasons: list[str], again: str) -> None:
             sys.exit(status)
 
 
-def check_out(out: Path | None) -> None:
-    """Refuses a folder whose name the locale cannot read: checkpoints could not be written at the end.
+def check_out(out: Path | None) -> Any:
+    """Returns the folder of a run that is to be, on this machine or in a bucket.
+
+    A name that the locale cannot read is refused: checkpoints could not be written at the end.
 
     Raises:
         ValueError: says what to set.
+        ImportError: for a bucket, where gcsfs is missing.
     """
     try:
         str(out).encode()
@@ -42,6 +47,7 @@ def check_out(out: Path | None) -> None:
         raise ValueError(
             f"out: expected a name in the letters of the locale, found {ascii(str(out))}; set PYTHONUTF8=1"
         ) from None
+    return None if out is None else place(out)
 
 
 def next_folder(name: str) -> Path:

@@ -49,7 +49,7 @@ def sweep(
         seeds: runs at each point.
         patience: stop each run after so many epochs without improvement, with its best weights.
         monitor: the validation metric to judge by.
-        out: the folder of the sweep; runs/PRESET-sweep-N by default.
+        out: the folder of the sweep, or gs://BUCKET/FOLDER; runs/PRESET-sweep-N by default.
         overwrite: replace an earlier one in that folder.
         resume: go on with the sweep in that folder; repeat the other options.
         allow_changes: go on with other options.
@@ -61,7 +61,7 @@ def sweep(
     from dlcore.space import grid_of, range_of
     from dlcore.train import sweep as run_sweep
 
-    check_out(out)
+    out = check_out(out)
     chosen = presets.preset(preset)
     axes = dict(map(grid_of, grid)) | dict(map(range_of, random))
     if not axes:

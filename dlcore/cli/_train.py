@@ -57,7 +57,7 @@ def train(
         processes: elsewhere, how many processes there are.
         process: elsewhere, which one this is, from 0 on.
         patience: stop after so many epochs without improvement, with the best weights.
-        out: the folder of the run; runs/PRESET-N by default.
+        out: the folder of the run, or gs://BUCKET/FOLDER; runs/PRESET-N by default.
         overwrite: replace an earlier run in that folder.
         resume: go on with the run in that folder, with the options that it was started with.
         allow_changes: go on with other options.
@@ -69,7 +69,7 @@ def train(
     from dlcore.train._config import read_arguments
     from dlcore.train._folder import read_config
 
-    check_out(out)
+    out = check_out(out)
     axes = join((coordinator, processes, process), mesh) if distributed or coordinator is not None else mesh
     layout, is_first = read_mesh(axes, shard_params), not process_number()
     if resume and out is None:

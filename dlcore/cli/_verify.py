@@ -14,7 +14,7 @@ def verify(folder: Path, /) -> None:
     """
     from dlcore.train import verify as run_again
 
-    check_run(folder)
+    folder = check_run(folder)
     found = run_again(folder)
     print(found)
     if not found.ok:

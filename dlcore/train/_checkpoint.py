@@ -17,10 +17,11 @@ import jax
 import numpy as np
 
 from dlcore.errors import CheckpointError, one_line
+from dlcore.places import absolute, children, is_bucket, is_out_of_reach
 
 SCHEMA = 1
 KEY = "dlcore"
-# Orbax writes these two last, and then gives the folder its name.
+# Orbax writes these two last, and then gives the folder its name; in a bucket, the second after all else.
 METADATA, COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
 
 
@@ -29,6 +30,8 @@ class Damaged(Exception):
 
 
 def is_committed(folder: Path) -> bool:
+    if is_bucket(folder):  # one question, and no answer is not no
+        return {METADATA, COMMITTED} <= {one.name for one in children(folder)}
     return (folder / METADATA).is_file() and (folder / COMMITTED).is_file()
 
 
@@ -45,7 +48,7 @@ def read_header(folder: Path) -> dict[str, Any]:
         if header["schema"] <= SCHEMA:
             _check_form(header)
     except Exception as error:
-        raise Damaged(f"{folder} is damaged: {reason(error)}") from None
+        raise _fault(folder, error) from None
     if header["schema"] > SCHEMA:
         found = f"schema {header['schema']}, this one reads up to {SCHEMA}"
         raise CheckpointError(f"{folder} was written by a newer dlcore: {found}; update dlcore")
@@ -67,8 +70,15 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if start != len(data):
             raise ValueError(f"its arrays have {len(data)} bytes, and its metadata say {start}")
     except Exception as error:
-        raise Damaged(f"{folder} is damaged: {reason(error)}") from None
+        raise _fault(folder, error) from None
     return header, arrays
+
+
+def _fault(folder: Path, error: Exception) -> Exception:
+    """Returns what came of reading: a damaged checkpoint is passed over, one behind a broken connection is not."""
+    if is_bucket(folder) and is_out_of_reach(error):
+        return CheckpointError(f"{folder} cannot be reached: {reason(error)}")
+    return Damaged(f"{folder} is damaged: {reason(error)}")
 
 
 def _check_form(header: dict[str, Any]) -> None:
@@ -96,7 +106,7 @@ def _pieces(folder: Path) -> dict[str, np.ndarray]:
     with orbax() as ocp:
         alone = by_itself(ocp)
         with ocp.Checkpointer(ocp.StandardCheckpointHandler(**alone), **alone) as reader:
-            return reader.restore(folder.absolute() / "default")
+            return reader.restore(absolute(folder) / "default")
 
 
 def by_itself(ocp: Any) -> dict[str, Any]:

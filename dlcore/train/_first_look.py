@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 from dlcore.errors import one_line
+from dlcore.places import create, is_bucket
 
 NAME = "test_look.txt"
 
@@ -46,9 +47,13 @@ class FirstLook:
 
     def _claim(self, now: str) -> str:
         """Writes the look to the folder if it is the first there; otherwise returns which one was."""
-        if self._folder is None or not self._folder.is_dir():
+        if self._folder is None:
             return ""
         file = self._folder / NAME
+        if is_bucket(file):
+            return _claim_object(file, now)
+        if not self._folder.is_dir():
+            return ""
         # A folder that cannot be written, an archive for instance, can still be evaluated: the look is then known to
         # this process alone.
         with contextlib.suppress(OSError):
@@ -67,6 +72,15 @@ class FirstLook:
             finally:
                 Path(part).unlink(missing_ok=True)
         return ""
+
+
+def _claim_object(file: Path, now: str) -> str:
+    with contextlib.suppress(Exception):  # a bucket that cannot be written, or reached, as above
+        try:
+            create(file, f"{now}\n".encode())
+        except FileExistsError:
+            return _when(file)
+    return ""
 
 
 def _when(file: Path) -> str:

@@ -85,7 +85,8 @@ def fit(
       monitor: the validation metric to watch; the smallest loss is the best, and the largest of anything else.
       lanes: "loop" (one after another on each device, to the bits of lone runs) or "vmap" (side by side); what is
         faster there unless given.
-      out: a folder for the configuration, the checkpoints, the metrics, the curves and `report.html`.
+      out: a folder for the configuration, the checkpoints, the metrics, the curves and `report.html`;
+        `gs://BUCKET/FOLDER` with the extra `gcs`, where one process at a time may write.
       overwrite: whether to replace an earlier run in `out`.
       resume: whether to go on with an earlier run in `out`, to the bits that it would have had. Where there is none,
         the run starts; so a script that is killed and started again needs nothing else. An iterator with `get_state`

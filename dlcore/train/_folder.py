@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from dlcore.errors import CheckpointError, one_line
 from dlcore.files import whole
+from dlcore.places import children, clear, is_bucket, place, reaching
 from dlcore.train._checkpoint import SCHEMA, is_form
 from dlcore.train._first_look import NAME as LOOK
 from dlcore.train._lock import Lock
@@ -25,28 +25,34 @@ _DEEPEST = 200  # brackets in brackets; what reads them calls itself
 class RunFolder:
     """A folder that is looked at before the run, so that nothing is trained in vain, and claimed while entered.
 
+    In a bucket (`gs://BUCKET/FOLDER`) nothing is claimed, as no kernel watches over it: that one process at a time
+    writes a run there is up to whoever starts them.
+
     Args:
       path: the folder; its parents are made.
       overwrite: whether an earlier run is replaced.
       resume: whether an earlier run is gone on with.
 
     Raises:
-      ValueError: for a URL.
+      ValueError: for an address of anything but a bucket.
+      ImportError: for a bucket, where gcsfs is missing.
       FileExistsError: where the folder holds anything and neither is wanted; where the path is a file.
       PermissionError: where nothing can be written there.
+      CheckpointError: for a bucket that cannot be reached.
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False, resume: bool = False):
-        if "://" in str(path):  # which would be a folder of that name, here
-            repair = "mount the bucket (gcsfuse for gs://), and give the folder that it is mounted on"
-            raise ValueError(f"out: expected a folder that this machine sees as its own, found {str(path)!r}; {repair}")
-        self.path, self._overwrite = Path(path), overwrite and not resume
-        if self.path.exists() and not self.path.is_dir():
+        self.path, self._overwrite = place(path), overwrite and not resume
+        with reaching(self.path):
+            is_file = self.path.exists() and not self.path.is_dir()
+            is_used = not is_file and any(one.name != ".lock" for one in children(self.path))
+        if is_file:
             raise FileExistsError(f"out: {self.path} is a file; give the name of a folder")
-        is_used = self.path.is_dir() and any(one.name != ".lock" for one in self.path.iterdir())
         if is_used and not (overwrite or resume):
             repair = "give another folder, resume=True (--resume), or overwrite=True (--overwrite)"
             raise FileExistsError(f"out: {self.path} exists and is not empty; {repair}")
+        if is_bucket(self.path):
+            return
         nearest = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
         if not nearest.is_dir():
             raise FileExistsError(f"out: {self.path} cannot be made: {nearest} is a file")
@@ -54,19 +60,24 @@ class RunFolder:
             raise PermissionError(f"out: {nearest} is read-only; give another folder")
 
     def __enter__(self) -> "RunFolder":
+        self._lock = None if is_bucket(self.path) else self._claimed()
+        if self._overwrite:
+            with reaching(self.path):
+                for name in FILES:
+                    (self.path / name).unlink(missing_ok=True)
+                clear(self.path / CHECKPOINTS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _claimed(self) -> Lock:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise type(error)(f"out: {self.path} cannot be made: {error.strerror}") from None
-        self._lock = Lock(self.path)
-        if self._overwrite:
-            for name in FILES:
-                (self.path / name).unlink(missing_ok=True)
-            shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        return Lock(self.path)
 
     @property
     def checkpoints(self) -> Path:
@@ -76,7 +87,7 @@ class RunFolder:
     def put(self, name: str, content: str | bytes) -> None:
         """Writes a file that is there whole or not at all."""
         try:
-            with whole(self.path / name) as part:
+            with reaching(self.path / name), whole(self.path / name) as part:
                 part.write_bytes(content.encode() if isinstance(content, str) else content)
         except OSError as error:
             raise CheckpointError(f"{self.path / name} cannot be written: {error.strerror}") from None
@@ -92,13 +103,16 @@ def read_config(path: str | Path) -> dict[str, Any] | None:
     Raises:
       CheckpointError: where it cannot be read, or was written by a newer dlcore.
     """
-    file = Path(path) / CONFIG
-    if not file.exists():
-        return None
-    if not file.is_file():  # a named pipe would be waited for
-        raise CheckpointError(f"{file} is damaged: expected a file, found something else")
+    file = place(path, "path") / CONFIG
+    with reaching(file):
+        if not file.exists():
+            return None
+        if not file.is_file():  # a named pipe would be waited for
+            raise CheckpointError(f"{file} is damaged: expected a file, found something else")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        with reaching(file):
+            text = file.read_bytes()
+        config = json.loads(text.decode("utf-8"))
         schema = config["schema"]
         if type(schema) is not int:
             raise ValueError(f"its schema is {schema!r}")

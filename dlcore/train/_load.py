@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlcore.errors import CheckpointError, suggest
+from dlcore.places import place
 from dlcore.train._cache import compile_cache
 from dlcore.train._config import changes as changes_of
 from dlcore.train._config import make_config, read_arguments
@@ -30,7 +31,7 @@ def load(path: str | Path, **given: Any) -> Run:
     given again. Without its data a run still predicts, evaluates and plots.
 
     Args:
-      path: the folder, `out` of `fit`.
+      path: the folder, `out` of `fit`; in a bucket too, `gs://BUCKET/FOLDER`.
       **given: arguments of `fit` that cannot be built from their names: `model=`, `data=`, `optimizer=`, ...
 
     Returns:
@@ -50,7 +51,7 @@ def load(path: str | Path, **given: Any) -> Run:
     """
     ready, config = _open(path, given)
     ready = ready._replace(setup=ready.setup._replace(layout=None))  # it is looked at with the devices there are
-    snapshot = open_snapshot(Path(path) / CHECKPOINTS)
+    snapshot = open_snapshot(place(path, "path") / CHECKPOINTS)
     if snapshot is None:
         raise CheckpointError(f"{path} has no checkpoint yet: train it with resume=True")
     changed = changes_of(config, make_config(ready.arguments, ready.setup))
@@ -61,7 +62,7 @@ def load(path: str | Path, **given: Any) -> Run:
         loop.restore(snapshot, ready.keys, ready.values, str(path))
         if loop.active.any() and loop.done != ready.setup.total:
             loop.interrupt.requested = "interrupted"
-        return make_run_of(loop, ready.lanes, Path(path), train_run)
+        return make_run_of(loop, ready.lanes, place(path, "path"), train_run)
 
 
 class Verification(NamedTuple):
@@ -101,7 +102,7 @@ def verify(path: str | Path, **given: Any) -> Verification:
     ready, config = _open(path, given)
     if ready.lanes[0]["data"] is None:
         raise CheckpointError(f"{path} was made with data that are not here: give data=...")
-    places = Store(Path(path) / CHECKPOINTS).steps()
+    places = Store(place(path, "path") / CHECKPOINTS).steps()
     if not places:
         raise CheckpointError(f"{path} has no checkpoint yet: train it with resume=True")
     intervals, before = [], None
@@ -142,7 +143,7 @@ def _open(path: str | Path, given: Mapping[str, Any]) -> tuple[Ready, dict[str, 
 
 
 def _read(path: str | Path, step: int) -> Snapshot:
-    found = open_snapshot(Path(path) / CHECKPOINTS, step)
+    found = open_snapshot(place(path, "path") / CHECKPOINTS, step)
     assert found is not None
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dlcore import report
 from dlcore.errors import suggest
+from dlcore.places import place
 from dlcore.recipe import comparable
 from dlcore.train._folder import RunFolder
 from dlcore.train._pages import page_of
@@ -164,15 +165,15 @@ class Sweep:
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table as CSV."""
-        Path(path).write_text(report.table_csv(self.table.plain_rows), encoding="utf-8")
+        place(path, "path").write_text(report.table_csv(self.table.plain_rows), encoding="utf-8")
 
     def to_json(self, path: str | Path) -> None:
         """Writes the table as JSON, a list of objects."""
-        Path(path).write_text(report.table_json(self.table.plain_rows), encoding="utf-8")
+        place(path, "path").write_text(report.table_json(self.table.plain_rows), encoding="utf-8")
 
     def report(self, path: str | Path) -> None:
         """Writes one HTML file that needs no other: curves, table, configuration, the best run."""
-        Path(path).write_text(page_of(self), encoding="utf-8")
+        place(path, "path").write_text(page_of(self), encoding="utf-8")
 
     def write(self, folder: RunFolder) -> None:
         """Writes the table and the report into the folder of the sweep."""

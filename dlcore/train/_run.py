@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from dlcore.data import Dataset, as_dataset
+from dlcore.places import place
 from dlcore.report import curves, difference, page
 from dlcore.train._cache import compile_cache
 from dlcore.train._first_look import FirstLook
@@ -291,7 +292,7 @@ class Run:
         Args:
           path: the file.
         """
-        Path(path).write_text(page(self.headline(), run_sections(self)), encoding="utf-8")
+        place(path, "path").write_text(page(self.headline(), run_sections(self)), encoding="utf-8")
 
     def __repr__(self) -> str:
         lines = [f"{name.replace('_', ' '):<20} {spread(value)}" for name, value in self.summary().items()]

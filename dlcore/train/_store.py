@@ -4,9 +4,7 @@ import concurrent.futures
 import contextlib
 import json
 import math
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +13,9 @@ import jax
 import numpy as np
 
 from dlcore.errors import CheckpointError
+from dlcore.places import absolute, children, is_bucket, move, place, reaching, remove
 from dlcore.train._checkpoint import (
+    COMMITTED,
     KEY,
     SCHEMA,
     Damaged,
@@ -55,6 +55,9 @@ class Store:
     all arrays follow each other after a first zero (Orbax takes less than half as long for that as for many small
     arrays), and the metadata say their names, dtypes and shapes in that order, `meta`, and BLAKE2b digests of it all.
 
+    On a disk a folder gets its name when it is complete. A bucket has no names to give: there a checkpoint counts once
+    Orbax has written `commit_success.txt`, its last object, and that is the first to be deleted.
+
     Args:
         path: the folder; made by the first `save`, which also clears away what an earlier writer left half done.
         keep_last: how many of the newest stay; all of them for None.
@@ -77,7 +80,7 @@ class Store:
             raise ValueError(f"keep_last: expected a positive whole number, or None for all, found {keep_last!r}")
         if keep_best < 0:
             raise ValueError(f"keep_best: expected a whole number from 0 on, found {keep_best!r}")
-        self.path, self._keep_last, self._keep_best = Path(path), keep_last, keep_best
+        self.path, self._keep_last, self._keep_best = place(path), keep_last, keep_best
         self._scores: dict[int, float | None] = {}  # of all the checkpoints that are there
         self._writer: Any = None
         self._pending: concurrent.futures.Future[None] | None = None
@@ -153,7 +156,8 @@ class Store:
 
     def steps(self) -> list[int]:
         """The checkpoints that are there and were written to the end, in ascending order."""
-        return [step for step, folder in self._folders().items() if is_committed(folder)]
+        with reaching(self.path):
+            return [step for step, folder in self._folders().items() if is_committed(folder)]
 
     def load(self, step: int | None = None) -> Stored:
         """Reads a checkpoint; without a step, the newest that is not damaged.
@@ -161,7 +165,9 @@ class Store:
         Raises:
             CheckpointError: where it is missing, damaged, or of a newer dlcore; where none is good.
         """
-        folders, skipped = self._folders(), []
+        skipped = []
+        with reaching(self.path):
+            folders = self._folders()
         if step is not None and step not in folders:
             there = ", ".join(map(str, self.steps())) or "none"
             raise CheckpointError(f"{self.path / str(step)}: no such checkpoint; there are: {there}")
@@ -176,11 +182,19 @@ class Store:
     def _folders(self) -> dict[int, Path]:
         found = {}
         for prefix in (REPLACED, ""):  # a replaced one counts until its successor is there
-            for folder in self.path.glob(f"{prefix}[0-9]*"):
+            for folder in self._named(prefix):
                 number = folder.name.removeprefix(prefix)
-                if re.fullmatch("0|[1-9][0-9]*", number) and (prefix == "" or not is_committed(self.path / number)):
+                if is_bucket(folder):  # where a writer that is stopped leaves halves of both
+                    counts = is_committed(folder)
+                else:
+                    counts = prefix == "" or not is_committed(self.path / number)
+                if counts:
                     found[int(number)] = folder
         return dict(sorted(found.items()))
+
+    def _named(self, prefix: str) -> list[Path]:
+        there = children(self.path) if is_bucket(self.path) else self.path.glob(f"{prefix}[0-9]*")
+        return [folder for folder in there if re.fullmatch(f"{prefix}(0|[1-9][0-9]*)", folder.name)]
 
     def _write(self, header: dict[str, Any], data: np.ndarray) -> None:
         step, header["digest"] = header["step"], digest(data)
@@ -201,10 +215,11 @@ class Store:
 
     def _open(self, step: int, ocp: Any) -> None:
         if self._writer is not None:
-            if not self.path.is_dir():
+            if not is_bucket(self.path) and not self.path.is_dir():
                 raise CheckpointError(f"{self.path / str(step)} cannot be written: {self.path} was removed")
             return
-        self.path.mkdir(parents=True, exist_ok=True)
+        if not is_bucket(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         self._tidy()
         is_good = False
         for number, folder in reversed(self._folders().items()):
@@ -222,9 +237,9 @@ class Store:
         pieces = {f"bytes-{i:05}": data[start : start + PIECE] for i, start in enumerate(range(0, len(data), PIECE))}
         state = ocp.args.Composite(default=ocp.args.StandardSave(pieces))
         self._writer.save(
-            (self.path / name).absolute(), state, custom_metadata={KEY: text, "digest": digest(text.encode())}
+            absolute(self.path / name), state, custom_metadata={KEY: text, "digest": digest(text.encode())}
         )
-        shutil.rmtree(self.path / f"{REPLACED}{name}", ignore_errors=True)
+        remove(self.path / f"{REPLACED}{name}", COMMITTED)
 
     def _holds(self, header: dict[str, Any]) -> bool:
         """Whether the same is there already; what is not the same is moved out of the way."""
@@ -234,7 +249,7 @@ class Store:
         try:
             if read(folder)[0] == header:
                 return True
-            os.rename(folder, self.path / f"{REPLACED}{folder.name}")
+            move(folder, self.path / f"{REPLACED}{folder.name}", COMMITTED)
         except Damaged:
             self._set_aside(folder)
         return False
@@ -242,25 +257,30 @@ class Store:
     def _set_aside(self, folder: Path) -> None:
         places = (self.path / f"damaged-{folder.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
         if folder.exists():
-            os.rename(folder, next(place for place in places if not place.exists()))
+            move(folder, next(one for one in places if not one.exists()), COMMITTED)
 
     def _delete_old(self, newest: int) -> None:
         ranked = sorted((score, step) for step, score in self._scores.items() if score is not None)
         last = sorted(self._scores)[-(self._keep_last or len(self._scores)) :]
         for step in set(self._scores) - {newest, *last, *(step for _, step in ranked[: self._keep_best])}:
-            if (self.path / str(step)).exists():
-                os.rename(self.path / str(step), self.path / f"{TRASH}{step}")  # half deleted, it is not in sight
+            folder = trash = self.path / str(step)
+            if not is_bucket(folder):
+                trash = self.path / f"{TRASH}{step}"  # half deleted, it is not in sight
+                if folder.exists():
+                    move(folder, trash, COMMITTED)
             del self._scores[step]
-            shutil.rmtree(self.path / f"{TRASH}{step}", ignore_errors=True)
+            remove(trash, COMMITTED)
 
     def _tidy(self) -> None:
         """Clears away what a writer that was killed, or failed, has left."""
         found = set(self._folders().values())
         for one in found:
             if one.name.startswith(REPLACED):
-                shutil.rmtree(self.path / one.name.removeprefix(REPLACED), ignore_errors=True)
-                os.rename(one, self.path / one.name.removeprefix(REPLACED))
-        for one in self.path.iterdir():
+                remove(self.path / one.name.removeprefix(REPLACED), COMMITTED)
+                move(one, self.path / one.name.removeprefix(REPLACED), COMMITTED)
+        if is_bucket(self.path):
+            found = {*self._named("")} - {*self._folders().values()}
+        for one in children(self.path):
             is_part = one.name.startswith((REPLACED, TRASH)) or ".orbax-checkpoint-tmp" in one.name
             if is_part or (one in found and not is_committed(one)):
-                shutil.rmtree(one, ignore_errors=True)
+                remove(one, COMMITTED)

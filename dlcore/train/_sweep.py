@@ -73,7 +73,7 @@ def sweep(
       key: the seed of the first run, and of the random draws.
       patience, min_delta, monitor: as in `fit`; each lane stops by itself and keeps its own best weights.
       lanes: "loop" (one after another on each device) or "vmap" (side by side); what is faster there unless given.
-      out: a folder for the configuration, the checkpoints, the table and `report.html`.
+      out: a folder for the configuration, the checkpoints, the table and `report.html`; `gs://...` as in `fit`.
       overwrite, resume, allow_changes, save_every, progress: as in `fit`.
 
     Returns:

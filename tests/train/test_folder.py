@@ -125,10 +125,3 @@ def test_a_read_only_folder_is_an_error_before_the_run(data, tmp_path, monkeypat
     with counting() as compiles, pytest.raises(PermissionError, match="out: .* is read-only; give another folder"):
         fit(data, tmp_path / "run")
     assert compiles.traces == compiles.backend == 0, compiles
-
-
-def test_the_address_of_a_bucket_is_no_folder(data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"out: expected a folder .*, found 'gs://bucket/run'; mount the bucket"):
-        fit(data, "gs://bucket/run")
-    assert os.listdir(tmp_path) == []
