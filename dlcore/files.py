@@ -101,7 +101,7 @@ def open_regular(path: str | os.PathLike[str], what: str = "an ordinary file") -
     try:
         status = os.fstat(descriptor)
         _refuse_irregular(path, what, status.st_mode)
-        stream = open(descriptor, "rb", buffering=0)  # noqa: SIM115: closed below
+        stream = open(descriptor, "rb", buffering=0)  # noqa: SIM115 (closed below)
     except BaseException:
         os.close(descriptor)
         raise
