@@ -16,6 +16,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")  # whatever test comes first; those of two devices start processes
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("DLCORE_CACHE", "off")  # a test of the cache turns it on, in a folder of its own
+# LLVM takes most of the time of small tests. CI sets this to 0 for the slow ones, which then run what users run.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 # Compilation makes a first example slow, so no deadline; and a run must find the same today as tomorrow.
 hypothesis.settings.register_profile(
@@ -38,6 +40,22 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make all but a few cases of a test that is marked `few` slow: those that stay lie evenly among them."""
+    families: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in families.values():
+        marker = cases[0].get_closest_marker("few")
+        count = marker.args[0] if marker else len(cases)
+        kept = {int((number + 0.5) * len(cases) / count) for number in range(count)}
+        for number, item in enumerate(cases):
+            if number not in kept:
+                item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

@@ -75,6 +75,7 @@ def test_a_skip_passes_without_the_guard(run, source: str) -> None:
     result.stdout.no_fnmatch_line(FORBIDDEN_HEADING)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("workers", [0, 2], ids=["in one process", "under xdist"])
 @pytest.mark.parametrize("source", [SKIPPING, SKIPPING_MODULE, SKIPPING_DOCTEST], ids=["test", "module", "doctest"])
 def test_a_skip_fails_under_the_guard(run, source: str, workers: int) -> None:

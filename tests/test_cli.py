@@ -155,6 +155,7 @@ def start(*arguments, cwd):
     )
 
 
+@pytest.mark.slow
 def test_sigterm_saves_says_how_to_go_on_and_exits_with_143(tmp_path):
     out = tmp_path / "run"
     with start("train", "iris", "--epochs", "1000000", "--out", str(out), cwd=tmp_path) as process:
@@ -198,6 +199,7 @@ def test_what_resume_cannot_do_is_one_line(tmp_path, monkeypatch, capsys):
         assert caught.value.code == 2 and err.startswith("dlcore: ") and err.count("\n") == 1 and words in err, err
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_said_in_one_line(tmp_path):
     run("train", "iris", "--epochs", "4", "--save-every", "2", "--out", "run", cwd=tmp_path)
     (tmp_path / "run" / "checkpoints" / "4" / "_CHECKPOINT_METADATA").write_text("{}")

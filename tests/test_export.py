@@ -49,6 +49,7 @@ def run():
     return dl.fit(dl.models.mlp((16,), classes=3), dl.data.iris(), epochs=2, batch_size=32, progress=False)
 
 
+@pytest.mark.slow
 def test_a_process_with_only_jax_predicts_the_same_for_any_batch(run, elsewhere):
     x = np.asarray(run.data.train["x"])
     blob = dl.export.export_predict(run)

@@ -169,6 +169,7 @@ def _nt_xent_in_torch(F: Any, torch: Any, first: Any, second: Any) -> Any:
     return F.cross_entropy(logits, partners, reduction="none").reshape(2, N).mean(0)
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_agree_with_torch(name: str):
     torch = pytest.importorskip("torch")
@@ -188,6 +189,7 @@ def test_values_and_gradients_agree_with_torch(name: str):
 EXTREME = {name: case for name, case in CASES.items() if not name.startswith(("gaussian", "squared"))}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
 def test_logits_of_any_size_give_finite_values_and_gradients(dtype: Any):
     signs = np.where(RANDOM.random((N, C)) < 0.5, -1e4, 1e4)
@@ -211,6 +213,7 @@ MASKED = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", MASKED)
 def test_what_is_masked_is_zero_and_has_no_gradient_whatever_stands_there(name: str):
     ours, predictions, targets, _ = MASKED[name]

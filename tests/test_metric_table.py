@@ -92,6 +92,7 @@ CASES: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", CASES)
 def test_metrics_are_scikit_learn_s_with_and_without_a_mask(name: str):
     ours, sklearn_s = CASES[name]
@@ -118,6 +119,7 @@ SUMS: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", SUMS)
 def test_parts_add_up_to_the_whole_in_a_scan_and_over_lanes(name: str):
     of, zero, value = SUMS[name]

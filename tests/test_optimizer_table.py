@@ -71,6 +71,7 @@ TORCH: dict[str, tuple[Any, str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", TORCH)
 def test_the_path_is_torch_s(name: str):
     torch = pytest.importorskip("torch")
@@ -176,6 +177,7 @@ RECURRENCES: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", RECURRENCES)
 def test_the_path_is_the_paper_s(name: str):
     ours, recurrence = RECURRENCES[name]
@@ -333,6 +335,7 @@ SCHEDULES: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_are_optax_s_at_their_corners(name: str):
     ours, theirs = SCHEDULES[name]

@@ -153,6 +153,7 @@ def test_a_layer_is_collected_too_although_its_functions_know_it():
     assert seen() is None
 
 
+@pytest.mark.slow
 def test_an_argument_stays_alive_as_long_as_the_value():
     function = lambda x: x
     made, seen = lambda_layer(function), weakref.ref(function)

@@ -38,6 +38,7 @@ def test_a_gradient_of_zero_stays_where_it_is():
     np.testing.assert_array_equal(jax.tree.leaves(change)[0], 0)
 
 
+@pytest.mark.slow
 def test_fit_gives_it_the_second_gradient():
     model, iris = dl.models.mlp((8,), classes=3), dl.data.iris()
     plain = dl.fit(model, iris, optimizer=optim.momentum(0.05), epochs=3, batch_size=32)

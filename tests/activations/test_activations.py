@@ -99,6 +99,7 @@ def test_values_and_gradients_agree_with_torch_in_float64(name: str, computed: A
     np.testing.assert_allclose(gradient[alike], x.grad.numpy()[alike], rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.slow  # its roundings are those of optimised programs
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("name", CASES)
 def test_lower_precision_agrees_with_float64_up_to_rounding(name: str, dtype: str, computed: Any):
@@ -114,6 +115,7 @@ def test_lower_precision_agrees_with_float64_up_to_rounding(name: str, dtype: st
         assert (far <= 4 * epsilon * size[: ours.size]).all(), (ours, expected)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_softsigns_gradient_is_right_where_it_is_small(dtype: str):
     x = jnp.asarray([-2000, -30, -1, 0, 3, 200], dtype)
@@ -122,6 +124,7 @@ def test_softsigns_gradient_is_right_where_it_is_small(dtype: str):
     np.testing.assert_allclose(found, exact, rtol=4 * float(jnp.finfo(dtype).eps), atol=6e-8)  # the least float16
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_gradients_are_finite_for_the_largest_numbers(dtype: str):
     largest = float(jnp.finfo(dtype).max)

@@ -138,6 +138,7 @@ ENHANCED = [
 ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("ours", "theirs"), ENHANCED)
 @pytest.mark.parametrize("factor", [0.0, 0.4, 1.0, 1.8])
 def test_enhancements_are_pillows_but_for_rounding(ours, theirs, factor):

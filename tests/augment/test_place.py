@@ -37,6 +37,7 @@ def moves(found, images, largest, mode, fill=0.0):
     return {move: int(hit.sum()) for move, hit in hits.items()}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("augment", "mode", "fill"),
     [

@@ -60,6 +60,7 @@ def test_a_loss_counts_the_drawn_tokens_alone():
     np.testing.assert_array_equal(batch["mask"], batch["targets"] & padding)
 
 
+@pytest.mark.slow
 def test_the_ordinary_objective_takes_the_mean_over_the_drawn_tokens():
     model = dl.serial(embed=dl.layers.embed(100, 8), out=dl.dense(100))
     batch = HIDE(KEY, {"x": TOKENS})

@@ -21,6 +21,7 @@ def _table(name: str) -> tuple[np.ndarray, np.ndarray]:
     return preprocessing.scale(x), y
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", LOADERS)
 @pytest.mark.parametrize("strength", [0.0, 3.0])
 def test_linear_regression_is_at_scikit_learn_s_optimum(name: str, strength: float):
@@ -38,6 +39,7 @@ def test_linear_regression_is_at_scikit_learn_s_optimum(name: str, strength: flo
     np.testing.assert_allclose(predicted, theirs.predict(x), atol=2e-3 * np.abs(y).max())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])
 def test_softmax_regression_is_at_scikit_learn_s_optimum(name: str):
     x, y = _table(name)
@@ -64,6 +66,7 @@ def test_softmax_regression_is_at_scikit_learn_s_optimum(name: str):
     assert np.mean(guesses == theirs.predict(x)) > 0.999
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", LOADERS)
 def test_components_explain_what_scikit_learn_s_do(name: str):
     x, _ = _table(name)
@@ -77,6 +80,7 @@ def test_components_explain_what_scikit_learn_s_do(name: str):
     np.testing.assert_allclose(ours.reconstruct(ours.project(x)), x, atol=1e-3)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("name", "clusters"), [("iris", 3), ("wine", 3), ("digits", 10)])
 def test_the_best_of_a_hundred_starts_is_scikit_learn_s(name: str, clusters: int):
     x, _ = _table(name)

@@ -24,6 +24,7 @@ def _params() -> list[Any]:
     ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("activation", [activations.sigmoid, activations.tanh, activations.relu, activations.gelu])
 @pytest.mark.parametrize(
     ("loss", "output", "targets"),
@@ -159,6 +160,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_graph_holds_the_value_and_the_gradients(name):
     f, args = PROGRAMS[name]

@@ -67,6 +67,7 @@ def test_show_writes_a_sheet_of_gray_images(tmp_path, capsys):
     np.testing.assert_array_equal(pixels[::factor, ::factor], plain)
 
 
+@pytest.mark.slow
 def test_a_sheet_in_colour_is_changed_by_augmentations():
     images = np.random.default_rng(0).random((8, 16, 16, 3), np.float32)
     plain = _show.sheet(images)

@@ -36,6 +36,7 @@ def test_the_card_of_a_bundled_set_agrees_with_the_set(name):
     assert found.classes == dataset.classes
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["chirps", "circles", "dates", "moons", "spirals", "tones", "xor"])
 def test_the_card_of_a_synthetic_set_agrees_with_the_set(name):
     batch, found = getattr(synthetic, name)(0, 60), card(name)

@@ -46,6 +46,7 @@ def off_diagonal(pairs, size):
     return counts[~np.eye(size, dtype=bool)]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("size", SIZES)
 def test_every_item_comes_once_in_every_epoch(size):
     keys = jax.random.split(jax.random.key(1), 4)

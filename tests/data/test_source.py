@@ -27,6 +27,7 @@ def epoch(source, number, key=KEY):
     return np.concatenate([source(key, first + step)["y"] for step in range(source.steps_per_epoch)])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("size", "batch_size"), [(1, 1), (7, 7), (12, 4), (64, 16)])
 def test_an_epoch_holds_every_row_once(size, batch_size):
     source = rows(size, batch_size)

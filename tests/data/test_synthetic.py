@@ -59,6 +59,7 @@ SETS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_is_a_function_of_its_key_and_compiles_to_the_same(name):
     make, key = SETS[name], jax.random.key(3)
@@ -157,6 +158,7 @@ def test_rosenbrock_agrees_with_scipy():
     np.testing.assert_allclose(rosenbrock(jnp.asarray(x)), [rosen(row) for row in x], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_ravine_is_its_surface_at_the_points():
     for surface in (valley, rosenbrock):
         batch = ravine(0, 50, 3, surface=surface, reach=1.5)

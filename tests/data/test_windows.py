@@ -24,6 +24,7 @@ def epoch(source, number, key=KEY):
     return {name: np.concatenate([batch[name] for batch in batches]) for name in "xy"}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("length", "batch_size"), [(1, 10), (7, 4), (50, 19), (333, 2), (999, 1)])
 def test_every_target_is_the_token_after_its_input(length, batch_size):
     batch = Windows(TOKENS, length, batch_size)(KEY, 11)
@@ -69,6 +70,7 @@ def test_epochs_and_keys_differ_and_the_same_key_and_step_give_the_same_bits():
     assert not np.array_equal(source(KEY, 5)["x"], source(jax.random.key(1), 5)["x"])
 
 
+@pytest.mark.slow
 def test_a_step_is_the_same_alone_compiled_and_under_vmap():
     source, steps = Windows(jnp.asarray(TOKENS), 10, 9), jnp.arange(30)
     alone = np.stack([source(KEY, int(n))["y"] for n in steps])
@@ -229,6 +231,7 @@ def test_an_id_out_of_the_vocabulary_is_named_where_it_is_read(tmp_path):
         MappedWindows(path, 10, 1, start=1, size=1000)
 
 
+@pytest.mark.slow
 def test_a_file_far_larger_than_what_is_read_of_it_takes_no_memory(tmp_path):
     resource = pytest.importorskip("resource")  # not on Windows
     path = tmp_path / "sparse.bin"

@@ -55,6 +55,7 @@ def test_every_initializer_is_compared_with_jaxs_or_has_tests_of_its_own():
     assert {name.split(" ")[0] for name in PAIRS} | ELSEWHERE == set(initializers.__all__)
 
 
+@pytest.mark.slow  # the bits are those of optimised programs
 @pytest.mark.parametrize(
     ("name", "shape"),
     # Beyond 4096 values another number is drawn before the cut.
@@ -65,12 +66,14 @@ def test_bits_are_those_of_jax(name: str, shape: tuple[int, ...]):
     np.testing.assert_array_equal(ours(KEY, shape, jnp.float32), theirs(KEY, shape, jnp.float32), strict=True)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", PAIRS)
 def test_bits_are_those_of_jax_in_bfloat16(name: str):
     ours, theirs = PAIRS[name]
     np.testing.assert_array_equal(ours(KEY, (5, 7), jnp.bfloat16), theirs(KEY, (5, 7), jnp.bfloat16), strict=True)
 
 
+@pytest.mark.slow  # the bits are those of optimised programs
 def test_bits_are_the_same_eager_compiled_mapped_and_vmapped():
     keys = jax.random.split(KEY, 3)
     draw = lambda key: {name: PAIRS[name][0](key, (5, 7)) for name in DRAWING}

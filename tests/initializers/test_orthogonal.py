@@ -13,6 +13,7 @@ from dlcore.layers import conv, dense
 KEY = jax.random.key(0)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(6, 6), (9, 4), (4, 9), (3, 3, 2, 5), (1, 1), (0, 3)])
 def test_bits_are_those_of_jax(shape: tuple[int, ...]):
     for scale in (1.0, 1.7):
@@ -20,12 +21,14 @@ def test_bits_are_those_of_jax(shape: tuple[int, ...]):
         np.testing.assert_array_equal(orthogonal(scale)(KEY, shape), theirs, strict=True)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(3, 4, 4), (1, 4, 6), (3, 5, 2, 3), (3, 3, 3, 2, 2)])
 def test_delta_orthogonal_bits_are_those_of_jax(shape: tuple[int, ...]):
     theirs = jax.nn.initializers.delta_orthogonal(1.7)(KEY, shape, jnp.float32)
     np.testing.assert_array_equal(delta_orthogonal(1.7)(KEY, shape), theirs, strict=True)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(40, 40), (40, 15), (15, 40), (3, 3, 4, 20)])
 def test_the_fewer_of_rows_and_columns_are_orthonormal(shape: tuple[int, ...]):
     with jax.enable_x64(True):
@@ -74,6 +77,7 @@ def test_identity_layers_return_their_input():
         np.testing.assert_array_equal(model.apply(*model.init(KEY, x), x)[0], x)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(4, 3), (3, 4), (5, 3, 4), (3, 5, 2, 2), (3, 1, 5, 4, 2)])
 def test_identity_agrees_with_torch(shape: tuple[int, ...]):
     torch = pytest.importorskip("torch")

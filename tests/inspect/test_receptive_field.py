@@ -13,6 +13,7 @@ _LINE = jnp.zeros((1, 24, 2))
 _IMAGE = jnp.zeros((1, 28, 28, 1))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_chains_have_the_field_of_the_formula(seed):
     rng = np.random.default_rng(seed)
@@ -30,6 +31,7 @@ def test_chains_have_the_field_of_the_formula(seed):
     assert receptive_field(serial(*made), jnp.zeros((1, 40, 2))) == ((size,), (jump,), (start,))
 
 
+@pytest.mark.slow
 def test_lenet5_sees_all_of_a_digit_at_its_end_and_16_pixels_before_its_dense_layers():
     assert receptive_field(lenet5(), _IMAGE).size == (28, 28)
     head = serial(conv(6, 5, padding="SAME"), relu(), max_pool(2), conv(16, 5, padding="VALID"), relu(), max_pool(2))

@@ -17,6 +17,7 @@ KEPT = jnp.arange(8) < jnp.array([[5], [0]])
 WITH_PARAMETERS = {"maxout", "prelu"}
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", sorted(set(activations.__all__) - WITH_PARAMETERS))
 def test_every_activation_is_a_layer_of_the_same_name(name: str):
     y, state = getattr(layers, name)().apply({}, {}, X)
@@ -36,6 +37,7 @@ def test_swish_is_another_name_of_silu():
     assert repr(layers.swish()) == "silu()"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("made", "function"),
     [

@@ -21,6 +21,7 @@ def _random(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(RANDOM.normal(size=leaf.shape) * 0.4), tree)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("cross", [False, True])
 def test_it_is_torch_s_multi_head_attention(causal: bool, cross: bool):
@@ -48,6 +49,7 @@ def test_it_is_torch_s_multi_head_attention(causal: bool, cross: bool):
     np.testing.assert_allclose(slopes[0]["query"]["kernel"].T, theirs.in_proj_weight.grad.numpy()[:12], atol=1e-11)
 
 
+@pytest.mark.slow
 def test_it_is_flax_s_with_heads_of_another_size():
     from flax import linen
 
@@ -71,6 +73,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_step_by_step_is_the_full_pass(name: str):
     options = {"causal": True, **OPTIONS[name]}

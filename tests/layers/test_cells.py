@@ -140,6 +140,7 @@ def parts(carry: Any) -> tuple[Any, ...]:
     return carry if isinstance(carry, tuple) else (carry,)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_cell_over_time_agrees_with_torch_from_a_carry(name: str, packed: bool) -> None:
@@ -159,6 +160,7 @@ def test_a_cell_over_time_agrees_with_torch_from_a_carry(name: str, packed: bool
         )
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_both_ways_agree_with_torch(name: str, packed: bool) -> None:
@@ -203,6 +205,7 @@ CELLS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "reverse"), [("tanh", True), ("lstm", True), ("gru, reset after", True), ("gru, reset before", False)]
 )
@@ -263,6 +266,7 @@ def test_one_sequence_one_step_no_step_no_sequence_and_inner_axes_are_fine(name:
     assert jax.tree.map(lambda leaf: leaf.shape, found) == jax.tree.map(lambda leaf: leaf.shape, plan.output)
 
 
+@pytest.mark.slow
 def test_no_step_keeps_the_carry() -> None:
     model, x = recurrent(CELLS["stacked"], return_carry=True), jnp.zeros((2, 0, 4))
     params = model.init(KEY, x)[0]
@@ -290,6 +294,7 @@ def test_the_forget_bias_is_in_the_params_and_may_be_traced() -> None:
     np.testing.assert_array_equal(bias(1.0), [0, 0, 1, 1, 0, 0, 0, 0])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("name", ["lstm", "gru, reset after"])
 def test_huge_inputs_give_finite_values_and_gradients(name: str, dtype: str) -> None:

@@ -23,6 +23,7 @@ FAMILY: dict[str, tuple[Any, Any, str]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("name", FAMILY)
 def test_two_projections_and_the_split_of_one_compute_the_same_and_agree_with_torch(name: str, use_bias: bool):

@@ -151,6 +151,7 @@ def _expected(name: str, kind: str) -> tuple[Any, Any]:
     return y.detach().numpy(), _map(lambda leaf: leaf.grad.numpy(), tensors)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", CASES)
 def test_norms_agree_with_torch_in_value_and_gradient(name: str):
     y, gradients = _found(name)["y"]["exact"], _found(name)["gradients"]
@@ -206,6 +207,7 @@ def test_an_epsilon_may_be_traced():
     assert abs(run(1e6)).max() < 0.1 < abs(run(1e-5)).max()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("norm", [layers.layer_norm(), layers.instance_norm(), layers.group_norm(GROUPS)])
 def test_one_example_does_not_depend_on_the_others(norm: Any):
     x = jnp.asarray(X, jnp.float32)

@@ -131,6 +131,7 @@ def by_composition(features: int = 3) -> Any:
     return compose(forward, x=dense(features, use_bias=False), h=dense(features, bias_init=normal(0.5)))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("garbage", [1e6, np.nan])
 def test_a_padded_sequence_gives_what_the_unpadded_one_gives(reverse: bool, garbage: float):

@@ -15,6 +15,7 @@ RANDOM = np.random.default_rng(0)
 X = jnp.asarray(RANDOM.normal(size=(5, 4)), jnp.float32)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "iterations"), [("dense", 1), ("dense", 3), ("conv", 1)])
 def test_several_steps_of_training_and_evaluation_agree_with_torch(kind: str, iterations: int):
     torch = pytest.importorskip("torch")
@@ -108,6 +109,7 @@ def test_a_kernel_of_zeros_stays_zero_and_recovers():
     np.testing.assert_allclose(y, X @ gradient["kernel"] / singular + gradient["bias"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow  # its bits are those of optimised programs
 def test_a_repeat_goes_around_it():
     block = spectral_norm(dense(4))
     params, state = repeat(3, block).init(KEY, X)

@@ -85,6 +85,7 @@ def test_only_kernels_are_split():
     assert jax.eval_shape(weight_norm(model).apply, params, {}, jnp.array([[1, 2]]))[0] == plan.output
 
 
+@pytest.mark.slow  # its bits are those of optimised programs
 def test_a_repeat_goes_around_it():
     block = weight_norm(dense(4))
     params, state = repeat(3, block).init(KEY, X)

@@ -154,6 +154,7 @@ def inputs_kept(wrap: Any) -> float:
     return (needed(11) - needed(3)) / 8 / (4 * ROWS * WIDTH)
 
 
+@pytest.mark.slow
 def test_repeat_of_remat_keeps_the_inputs_of_blocks_alone():
     assert inputs_kept(lambda block: block) > 8
     assert 1 <= inputs_kept(remat) < 1.1
@@ -211,6 +212,7 @@ def test_cast_is_close_to_float32():
     np.testing.assert_allclose(half, full, atol=0.03 * np.abs(full).max())  # bfloat16 has eight bits: 0.4% a step
 
 
+@pytest.mark.slow
 def test_gradients_through_cast_are_float32():
     model = cast(BLOCK, jnp.bfloat16)
     gradients = all_of_training(model)(*model.init(KEY, X), X, KEY)[1]

@@ -23,6 +23,7 @@ def size(params):
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("hidden", [(), (7,), (5, 4, 3)])
 @pytest.mark.parametrize("classes", [1, 6])
 def test_the_mlp_has_weights_and_biases_between_all_layers(hidden, classes):

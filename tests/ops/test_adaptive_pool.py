@@ -14,6 +14,7 @@ def _normal(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("kind", POOLS)
 @pytest.mark.parametrize(
     ("spatial", "output"),

@@ -37,6 +37,7 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_agree_with_torch(name: str):
     torch = pytest.importorskip("torch")

@@ -40,6 +40,7 @@ def _case(axes: int, groups: int, dtype=jnp.float32) -> tuple[jax.Array, jax.Arr
     return _normal(0, (2, *SPATIAL[axes], 4), dtype), _normal(1, (*WINDOW[axes], 4 // groups, 8), dtype)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("axes", "strides", "padding", "dilation", "groups"), CASES)
 def test_both_formulations_agree_in_value_and_gradients(axes, strides, padding, dilation, groups):
     padding = UNEVEN[axes] if padding == "uneven" else padding
@@ -60,6 +61,7 @@ def test_both_formulations_agree_in_value_and_gradients(axes, strides, padding, 
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)  # sums of under 1000 terms of order 1 in float64
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("spatial", "window", "padding"),
     [
@@ -110,6 +112,7 @@ def test_blocks_are_for_few_channels_and_dense_windows(channels, strides, dilati
     assert suits_blocks((window, window, *channels), windows) is expected
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("axes", "groups"), [(1, 1), (1, 4), (2, 1), (2, 2), (2, 4), (3, 1), (3, 2)])
 def test_conv_and_its_gradients_agree_with_torch(axes, groups):
     torch = pytest.importorskip("torch")
@@ -179,6 +182,7 @@ def test_patches_that_would_not_fit_go_to_the_native_conv(monkeypatch):
     np.testing.assert_allclose(conv(x, kernel), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
 @pytest.mark.parametrize("groups", [1, 4])
 def test_conv_computes_in_the_dtype_of_x(dtype, groups):

@@ -28,6 +28,7 @@ def both(windows):
     return functools.partial(native_conv, windows=windows), functools.partial(as_conv, windows=windows, groups=1)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("axes", "strides", "padding", "dilation"), CASES)
 def test_values_and_derivatives_of_first_and_second_order_are_those_of_jax(axes, strides, padding, dilation):
     padding = UNEVEN[:axes] if padding == "uneven" else padding

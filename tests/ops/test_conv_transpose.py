@@ -39,6 +39,7 @@ def _spread(case) -> Spread:
     return plan_spread(SPATIAL[axes], window, strides, pads, dilation)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("case", CASES)
 def test_both_formulations_agree_with_torch_in_value_and_gradients(case):
     torch = pytest.importorskip("torch")
@@ -78,6 +79,7 @@ def test_both_formulations_agree_with_torch_in_value_and_gradients(case):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)  # sums of under 1000 terms of order 1
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("padding", ["SAME", "VALID", 1, ((2, 0),)])
 @pytest.mark.parametrize(("window", "strides", "dilation"), [(3, 2, 1), (4, 3, 1), (3, 1, 2), (2, 3, 1)])
 def test_it_is_the_gradient_of_conv(padding, window, strides, dilation):
@@ -104,6 +106,7 @@ def test_causal_outputs_see_no_later_input():
     assert (inputs <= outputs // 2).all() and set(outputs) == set(range(8))
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("size", [1, 5])
 @pytest.mark.parametrize(
     ("window", "stride", "padding", "dilation", "more"),

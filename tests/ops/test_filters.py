@@ -35,6 +35,7 @@ FILTERS = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("mode", SCIPY_MODES)
 def test_filters_agree_with_scipy(name, mode):
@@ -44,6 +45,7 @@ def test_filters_agree_with_scipy(name, mode):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("mode", SCIPY_MODES)
 @pytest.mark.parametrize(
     ("spatial", "window"), [((9,), (4,)), ((6, 7), (2, 5)), ((4, 5, 3), (3, 2, 3)), ((1, 5), (3, 3)), ((2, 3), (7, 7))]

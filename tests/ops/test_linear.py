@@ -8,6 +8,7 @@ import pytest
 from dlcore.ops import linear
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 4, 3), (2, 1, 4, 3), (2, 0, 3), (0, 5, 3)])
 def test_it_is_the_product_and_so_are_its_gradients(shape):
     draw = np.random.default_rng(0)

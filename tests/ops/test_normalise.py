@@ -19,6 +19,7 @@ _unit = jax.jit(l2_normalise)
 _masked = jax.jit(lambda x, mask: moments(x, (1, 2), mask=mask))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("axis", [-1, 0, (0, 2)])
 def test_l2_normalise_agrees_with_torch_in_value_and_gradient(axis: Any):
     torch = pytest.importorskip("torch")
@@ -80,6 +81,7 @@ def test_what_is_masked_may_be_nan():
     np.testing.assert_array_equal(np.asarray(gradient)[~np.broadcast_to(MASK, X.shape)], 0)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("axis", "keepdims"), [(0, False), (-1, True), ((0, 2), True), ([1, 2], False)])
 def test_moments_agree_with_numpy_with_and_without_a_mask(axis: Any, keepdims: bool):
     to = tuple(axis) if isinstance(axis, list) else axis

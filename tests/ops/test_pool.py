@@ -38,6 +38,7 @@ def _torch_value_and_gradient(pool, x: jax.Array) -> tuple[np.ndarray, np.ndarra
     return np.moveaxis(y_t.detach().numpy(), 1, -1), np.moveaxis(x_t.grad.numpy(), 1, -1)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize(("window", "strides", "padding"), CASES)
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
@@ -53,6 +54,7 @@ def test_max_pool_agrees_with_torch_in_value_and_gradient(axes, window, strides,
     np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize(("window", "strides", "padding"), CASES)
 @pytest.mark.parametrize("count_include_pad", [False, True])
@@ -68,6 +70,7 @@ def test_avg_pool_agrees_with_torch_in_value_and_gradient(axes, window, strides,
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)  # sums of up to 18 terms in float32
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("padding", ["VALID", "SAME", ((0, 1), (1, 0))])
 @pytest.mark.parametrize("strides", [1, 2, (3, 2)])
 @pytest.mark.parametrize("channels", [3, 16], ids=["few channels", "many channels"])

@@ -69,6 +69,7 @@ def agree(found: Any, expected: Any) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, expected)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", GATES)
 def test_tangents_and_gradients_are_those_of_a_plain_scan(name: str) -> None:
     with jax.enable_x64(True):
@@ -82,6 +83,7 @@ def test_tangents_and_gradients_are_those_of_a_plain_scan(name: str) -> None:
         agree(*jax.jit(lambda: (everything(ours), everything(plain)))())
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_a_plain_scan() -> None:
     with jax.enable_x64(True):
         point, direction = arguments("lstm"), arguments("lstm", seed=1)
@@ -95,6 +97,7 @@ def test_second_derivatives_are_those_of_a_plain_scan() -> None:
         agree(*jax.jit(lambda: (everything(ours), everything(plain)))())
 
 
+@pytest.mark.slow
 def test_tangents_agree_with_central_differences() -> None:
     with jax.enable_x64(True):
         point, direction = arguments("lstm"), arguments("lstm", seed=1)

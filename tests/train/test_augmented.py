@@ -31,6 +31,7 @@ def test_a_run_sees_what_the_augmentation_makes_of_each_batch():
     np.testing.assert_array_equal(seen[0]["x"], SHIFT(derive(jax.random.key(5), "augment", 3), batch)["x"])
 
 
+@pytest.mark.slow
 def test_fit_trains_on_changed_batches_and_evaluates_on_the_data():
     plain = dl.fit(MODEL, DIGITS, **FEW)
     moved = dl.fit(MODEL, DIGITS, augment=SHIFT, **FEW)
@@ -41,11 +42,13 @@ def test_fit_trains_on_changed_batches_and_evaluates_on_the_data():
     np.testing.assert_array_equal(again.metrics["loss"], moved.metrics["loss"])
 
 
+@pytest.mark.slow
 def test_soft_labels_of_mixup_are_trained_on():
     run = dl.fit(MODEL, DIGITS, augment=augment.mixup(0.4, classes=10), **FEW)
     assert np.isfinite(run.metrics["loss"]).all() and run.metrics["accuracy"].max() <= 1
 
 
+@pytest.mark.slow
 def test_strengths_are_hyperparameters():
     build = lambda hp: augment.noise(hp["noise"])
     quiet = dl.fit(MODEL, DIGITS, augment=build, hparams={"noise": 0.0}, **FEW)

@@ -50,6 +50,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("name", "remat"), [("sgd", None), ("momentum", 5), ("adam", None), ("adamw", 5)])
 def test_the_hypergradient_agrees_with_finite_differences(clouds, name, remat):
     optimizer, hparams = OPTIMIZERS[name]

@@ -62,6 +62,7 @@ def test_a_plain_function_of_key_and_step_is_a_source():
         fit(LINE, source)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
 def test_an_iterator_is_trained_on_to_its_end(count):
     run = fit(LINE, host_batches(count))

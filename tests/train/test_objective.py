@@ -186,6 +186,7 @@ def before_and_after(taking, objective, optimizer, batch):
     return before, *jax.jit(lambda carry: taking(step, carry, batch))(before)
 
 
+@pytest.mark.few(4)
 @NOT_FINITE
 def test_what_is_not_finite_updates_nothing_under_guard(objective, optimizer, batch):
     before, after, measured, _ = before_and_after(take_guarded, objective, optimizer, batch)

@@ -91,6 +91,7 @@ def test_a_finished_run_predicts_and_evaluates_again_without_compiling(data):
     assert compiles.traces == compiles.backend == 0, compiles
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "options",
     [

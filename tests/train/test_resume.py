@@ -71,6 +71,7 @@ def send(number):
 # --- killed ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seeds", [None, 3])
 @pytest.mark.parametrize("patience", [None, 2])
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(model, data, tmp_path, at, seeds, patience):
@@ -302,6 +303,7 @@ def test_the_weights_of_another_model_are_listed(model, data, tmp_path):
     assert "carry/params/hidden/kernel is (4, 6) float32 and should be (4, 7) float32" in said
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": "1"}'])
 def test_a_damaged_configuration_is_one_line(model, data, tmp_path, content):
     fit(model, data, out=tmp_path, epochs=1)

@@ -140,6 +140,7 @@ def test_a_run_stops_after_the_last_step_that_was_finite(objective, at):
     assert_stopped_at(at, run, run_of(at, source_of(at), objective=objective))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_that_stays_finite_ends(objective):
     run = fit(source_of(NEVER), objective=objective)
@@ -174,6 +175,7 @@ def state_is_infinite(hparams):
     return optax.GradientTransformation(lambda params: (jnp.float32(0), jnp.float32(0)), update)
 
 
+@pytest.mark.few(2)
 @ANYWHERE
 @pytest.mark.parametrize("optimizer", [rate_divides_by_zero, rate_overflows, update_is_infinite, state_is_infinite])
 def test_an_update_that_is_not_finite_is_taken_back(optimizer, at):
@@ -240,6 +242,7 @@ def test_norms_are_those_of_the_chunks_that_were_whole():
 # --- lanes -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(2)
 @ANYWHERE
 @pytest.mark.parametrize("objective", [loss_is_nan, gradient_is_nan_and_nobody_reads_it])
 def test_a_lane_that_fails_is_alone(objective, at):
@@ -272,6 +275,7 @@ def test_lanes_fail_each_in_its_own_place(at):
     assert_finite(run.final)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("at", [0, 7, 8, 13])
 def test_a_lane_that_fails_side_by_side_with_others_is_alone(at):
     run = fit(source_of(NEVER, at), objective=gradient_is_nan, seeds=3, lanes="vmap")
@@ -321,6 +325,7 @@ def test_patience_takes_the_best_weights_from_before_the_step(model, data, at):
     assert_finite(run.final)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("patience", [None, 9])
 def test_lanes_with_validation_fail_as_they_do_alone(data, patience):
     """The rate goes through the roof in all lanes, and what is too much for one depends on its batches."""
@@ -344,6 +349,7 @@ def host_batches(count, poison=None):
         yield np.where(n == poison, np.float32(np.nan), x), x[:, :1]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seeds", [None, 2])
 @pytest.mark.parametrize("at", [0, 3, 31, 32, 40])
 def test_a_run_on_an_iterator_goes_back_to_the_step(monkeypatch, at, seeds):
@@ -377,6 +383,7 @@ def own_loss(carry, batch):
     return after, {"length": (length, jnp.float32(2)), "bias": after.params["out"]["bias"].sum()}
 
 
+@pytest.mark.few(2)
 @ANYWHERE
 @pytest.mark.parametrize("step", [own_step, own_loss])
 def test_a_step_of_ones_own_is_taken_back(step, at):

@@ -30,6 +30,7 @@ def unseen(run):
     return dataclasses.replace(run, first_look=FirstLook())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 20])
 def test_predictions_are_those_of_the_model_for_any_number_of_examples(run, data, model, count):
     x = np.tile(data.test["x"], (2, 1))[:count]
@@ -49,6 +50,7 @@ def test_every_lane_predicts(runs, data, model, count):
         np.testing.assert_allclose(found[lane], model.apply(params, state, x)[0], atol=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_evaluation_is_the_mean_over_the_whole_split(unseen, data, model, split):
     arrays = data.splits[split]

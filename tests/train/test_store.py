@@ -361,6 +361,7 @@ if how == "limit":
 """
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

@@ -131,6 +131,7 @@ def test_a_loss_may_be_an_axis(data):
     assert result.rows[0]["loss"] is dl.losses.cross_entropy and result.rows[0]["train_loss"] > 0
 
 
+@pytest.mark.slow
 def test_a_lane_that_is_not_finite_leaves_the_others_alone(model, data, rates):
     result = sweep(model, data, {"learning_rate": [1e-3, 1e30, 1e-1]}, optimizer=dl.optim.sgd(0.1), seeds=2)
     clean = sweep(model, data, {"learning_rate": [1e-3, 1e-1]}, optimizer=dl.optim.sgd(0.1), seeds=2)
@@ -149,6 +150,7 @@ def test_a_lane_that_is_not_finite_leaves_the_others_alone(model, data, rates):
 # --- successive halving ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_rung_keeps_the_better_half(data):
     space = {"width": [2, 6], "learning_rate": [1e-4, 1e-3, 1e-2]}
     model = lambda hparams: dl.models.mlp((hparams["width"],), classes=3)
@@ -179,6 +181,7 @@ def test_rungs_that_make_no_sense_are_refused(model, data, rungs, words):
 # --- side by side ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lanes_side_by_side_agree_with_the_loop(model, data):
     options: dict[str, Any] = {"seeds": 3, "epochs": 12, "patience": 1, "key": 2}
     loop, side = (sweep(model, data, RATES, lanes=lanes, **options) for lanes in ("loop", "vmap"))
@@ -233,6 +236,7 @@ def test_no_more_lanes_run_side_by_side_than_memory_holds(model, data, monkeypat
 # --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("more", [{}, {"rungs": [1, 2]}, {"patience": 2}], ids=["plain", "rungs", "patience"])
 def test_a_sweep_that_was_killed_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, more):
     space = {"width": [3, 4], "learning_rate": [1e-3, 1e-2]}
