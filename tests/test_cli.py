@@ -38,6 +38,7 @@ def test_train_writes_plain_lines_to_a_pipe_and_leaves_a_folder(tmp_path):
     assert json.loads((folder / "config.json").read_text())["arguments"]["key"] == 3
 
 
+@pytest.mark.slow
 def test_a_second_run_gets_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
@@ -128,6 +129,7 @@ def test_the_main_job_reaches_its_accuracy_over_ten_seeds(tmp_path):
     assert sum(results["test_accuracy"]) / 10 >= 0.98
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_run_so_far_and_exits_with_130(tmp_path):
     command = [sys.executable, "-c", "from dlcore.cli import main; main()", "train", "iris", "--epochs", "1000000"]
     root = os.path.dirname(os.path.dirname(__file__))

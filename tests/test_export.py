@@ -58,6 +58,7 @@ def test_a_process_with_only_jax_predicts_the_same_for_any_batch(run, elsewhere)
     assert jax.export.deserialize(bytearray(blob)).platforms == ("cpu", "cuda", "tpu")
 
 
+@pytest.mark.slow
 def test_what_was_saved_is_loaded_as_a_function(run, tmp_path):
     dl.export.save(dl.export.export_predict(run, platforms=("cpu",)), tmp_path / "program")
     assert [path.name for path in tmp_path.iterdir()] == ["program"]

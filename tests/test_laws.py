@@ -124,7 +124,7 @@ _ALIKE = {name for name in _FACTORIES if hasattr(_activation, name)} - {"relu", 
 _SLOW = _ALIKE | {"weight_norm"}  # whose bits are those of optimised programs
 
 
-@pytest.mark.few(15)
+@pytest.mark.few(10)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in _SLOW else []) for name in _FACTORIES]
 )
@@ -141,6 +141,7 @@ def test_every_example_belongs_to_a_factory() -> None:
     assert sorted(_EXAMPLES) == _FACTORIES
 
 
+@pytest.mark.slow
 def test_a_layer_keeps_the_laws_in_float64_too() -> None:
     check_layer(serial(dense(3), layers.batch_norm(), layers.max_pool(2)), _ROW, dtypes=["float64"])
 

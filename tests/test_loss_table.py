@@ -302,6 +302,7 @@ def test_a_loss_with_options_is_a_value():
         losses.partial(losses.cross_entropy, label_smooting=0.1)
 
 
+@pytest.mark.slow
 def test_smoothing_is_a_lane_of_one_program():
     model = dl.models.softmax_regression(3)
     objective = lambda hp: dl.supervised(

@@ -119,7 +119,7 @@ SUMS: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", SUMS)
 def test_parts_add_up_to_the_whole_in_a_scan_and_over_lanes(name: str):
     of, zero, value = SUMS[name]

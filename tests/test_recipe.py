@@ -138,6 +138,7 @@ def test_an_array_changed_by_the_caller_afterwards_changes_nothing():
     assert made is keep(np.arange(3.0)) is not keep(given)
 
 
+@pytest.mark.slow
 def test_a_value_lives_only_as_long_as_somebody_holds_it():
     made = keep("nobody else has this one")
     seen = weakref.ref(made)
@@ -147,6 +148,7 @@ def test_a_value_lives_only_as_long_as_somebody_holds_it():
     assert seen() is None
 
 
+@pytest.mark.slow
 def test_a_layer_is_collected_too_although_its_functions_know_it():
     seen = weakref.ref(serial(dense(12345), relu()))
     gc.collect()

@@ -65,7 +65,7 @@ def same_bits(ours, theirs):
         assert first.tobytes() == second.tobytes(), name
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("make", "strength", "batch"), STRENGTHS)
 def test_bits_are_the_same_eager_and_in_a_compiled_loop_with_a_strength_that_is_known_or_traced(make, strength, batch):
     @jax.jit
@@ -86,7 +86,7 @@ def test_bits_are_the_same_eager_and_in_a_compiled_loop_with_a_strength_that_is_
     assert "loop" not in str(compiled.names), compiled
 
 
-@pytest.mark.few(2)
+@pytest.mark.slow
 @pytest.mark.parametrize(("augment", "batch"), [row for row in ALL if row.id in SLOPED])
 def test_bits_are_the_same_where_the_compiler_knows_key_batch_and_strength(augment, batch):
     same_bits(augment(KEY, batch), jax.jit(lambda: augment(KEY, batch))())
@@ -141,7 +141,7 @@ def test_strength_nothing_is_the_identity_to_the_bit(augment, batch):
         np.testing.assert_array_equal(found["y"], jax.nn.one_hot(batch["y"], 5))
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("make", "strength", "batch"), [row for row in STRENGTHS if row.id in SLOPED])
 def test_gradients_are_finite_for_inputs_and_strengths(make, strength, batch):
     def total(x, strength):

@@ -66,6 +66,7 @@ def test_a_move_by_whole_pixels_is_exact():
     np.testing.assert_array_equal(a.warp(IMAGES, matrix, 0.25), moved)
 
 
+@pytest.mark.slow
 def test_scale_turn_shear_and_move_compose_in_this_order():
     angle, down, right, scale, shear = 25.0, 1.5, -2.5, 1.3, 0.2
     turn = np.deg2rad(angle)
@@ -86,6 +87,7 @@ def test_the_slope_by_the_matrix_is_that_of_finite_differences():
     np.testing.assert_allclose(slope, change, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_rotate_and_affine_stay_within_their_strengths():
     ramp = jnp.broadcast_to(jnp.arange(21.0)[:, None, None], (200, 21, 21, 1))
     places = {"x": ramp}
@@ -223,6 +225,7 @@ def test_at_magnitude_nothing_an_operation_changes_nothing(operate, name):
     np.testing.assert_array_equal(operate(name, 0.0), IMAGES)
 
 
+@pytest.mark.slow
 def test_rand_augment_without_operations_changes_nothing_and_with_more_changes_more():
     x = jnp.broadcast_to(IMAGES[:1], (64, *IMAGES.shape[1:]))
     assert (a.rand_augment(0)(KEY, {"x": x})["x"] == x).all()

@@ -56,6 +56,7 @@ def test_the_partners_are_a_permutation():
     np.testing.assert_allclose(x["y"].sum(1), 1, atol=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("mix", [a.mixup, a.cutmix])
 def test_nothing_is_mixed_with_what_does_not_count(mix):
     mask = jnp.arange(COUNT) < 40
@@ -80,6 +81,7 @@ def test_a_label_outside_the_classes_is_no_number_inside_compiled_code():
     assert np.flatnonzero(np.isnan(y).any(1)).tolist() == [3, 5]
 
 
+@pytest.mark.slow
 def test_a_batch_of_one_is_mixed_with_itself():
     one = {name: value[:1] for name, value in BATCH.items()}
     for mix in (a.mixup(1.0, classes=2), a.cutmix(1.0, classes=2)):

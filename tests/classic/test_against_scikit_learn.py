@@ -39,7 +39,7 @@ def test_linear_regression_is_at_scikit_learn_s_optimum(name: str, strength: flo
     np.testing.assert_allclose(predicted, theirs.predict(x), atol=2e-3 * np.abs(y).max())
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])
 def test_softmax_regression_is_at_scikit_learn_s_optimum(name: str):
     x, y = _table(name)
@@ -66,7 +66,7 @@ def test_softmax_regression_is_at_scikit_learn_s_optimum(name: str):
     assert np.mean(guesses == theirs.predict(x)) > 0.999
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", LOADERS)
 def test_components_explain_what_scikit_learn_s_do(name: str):
     x, _ = _table(name)
@@ -94,6 +94,7 @@ def test_the_best_of_a_hundred_starts_is_scikit_learn_s(name: str, clusters: int
     assert (nearest[range(len(x)), labels] <= nearest.min(1) + 1e-3).all()
 
 
+@pytest.mark.slow
 def test_every_cluster_keeps_a_point_and_points_that_are_one_are_no_error():
     x = jnp.concatenate([jnp.zeros((20, 2)), jnp.ones((1, 2))])
     found = classic.kmeans(x, 2, starts=3)
@@ -128,6 +129,7 @@ def test_what_does_not_fit_is_refused(call, words):
         call()
 
 
+@pytest.mark.slow
 def test_all_of_it_works_in_float64():
     x, y = _table("iris")
     with jax.enable_x64(True):

@@ -62,6 +62,7 @@ def test_softmax_with_cross_entropy_leaves_the_difference_alone():
     np.testing.assert_allclose(error, jax.nn.softmax(logits) - np.eye(3)[LABELS], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_full_step_by_hand_is_torch_s():
     torch = pytest.importorskip("torch")
     with jax.enable_x64(True):

@@ -18,6 +18,7 @@ from dlcore.cli import _augment, _doctor, _show, main
 from dlcore.cli._list import data_lines
 
 
+@pytest.mark.slow
 def test_evaluate_says_what_the_run_does(runs, capsys):
     main(["evaluate", str(runs / "iris"), "--json"])
     found = json.loads(capsys.readouterr().out)

@@ -23,6 +23,7 @@ def test_it_says_what_it_wants_in_a_line(refused):
     assert "a multiple of the 7 devices along 'data'" in said
 
 
+@pytest.mark.slow
 def test_training_takes_the_same_mesh(refused, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     main(["train", "iris", "--mesh", "data=1", "--epochs", "1", "--out", "run"])

@@ -10,6 +10,7 @@ def test_no_table_breaks_its_reader():
     assert fuzz_tables(200) > 10
 
 
+@pytest.mark.slow
 def test_no_image_breaks_its_reader():
     assert fuzz_images(200) > 10
 

@@ -214,6 +214,7 @@ def bomb() -> bytes:
     return b"".join([*parts, pack.flush()])
 
 
+@pytest.mark.slow
 def test_a_bomb_is_never_inflated(tmp_path, bomb):
     assert len(bomb) < 1.1 * 2**20
     path = saved(tmp_path, bomb, "file.gz")

@@ -41,6 +41,7 @@ def test_files_that_are_there_are_used(tiny_mnist):
         data.load("mnist", folder=tiny_mnist / "absent")
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_them_with_augmentation(tiny_mnist, tmp_path, capsys):
     out = tmp_path / "run"
     options = ["--data", "mnist", "--data-dir", str(tiny_mnist), "--augment", "shift", "mixup", "--batch-size", "32"]

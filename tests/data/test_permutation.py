@@ -54,6 +54,7 @@ def test_every_item_comes_once_in_every_epoch(size):
         np.testing.assert_array_equal(np.sort(items), np.arange(size))
 
 
+@pytest.mark.slow
 def test_every_small_size_is_a_permutation():
     for size in range(1, 18):
         items = permutation_index(jax.random.key(size), 0, jnp.arange(size), size)

@@ -59,6 +59,7 @@ def test_epochs_and_keys_differ():
     assert not np.array_equal(epoch(source, 0), epoch(source, 0, jax.random.key(1)))
 
 
+@pytest.mark.slow
 def test_a_step_is_the_same_alone_compiled_in_a_scan_and_under_vmap():
     source = rows(50, 8)
     steps = jnp.arange(20)

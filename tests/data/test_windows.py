@@ -255,6 +255,7 @@ def test_tokens_behind_what_int32_counts_are_the_right_ones(tmp_path):
     np.testing.assert_array_equal(found["x"], Windows(TOKENS, 10, 9)(KEY, 7)["x"])
 
 
+@pytest.mark.slow
 def test_fit_trains_on_windows_in_memory_and_on_disk_alike(tmp_path):
     import dlcore as dl
     from dlcore.layers import embed

@@ -31,6 +31,7 @@ os.replace = replace
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), [("tyro", "SIGINT"), ("sklearn.datasets", "SIGTERM")])
 def test_a_signal_during_an_import_ends_the_start_even_if_a_library_swallows_it(start, tmp_path, name, number):
     before = AT_IMPORT.format(name=name, signal=number)

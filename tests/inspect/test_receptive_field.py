@@ -13,7 +13,7 @@ _LINE = jnp.zeros((1, 24, 2))
 _IMAGE = jnp.zeros((1, 28, 28, 1))
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_chains_have_the_field_of_the_formula(seed):
     rng = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ def _random(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(RANDOM.normal(size=leaf.shape) * 0.4), tree)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("cross", [False, True])
 def test_it_is_torch_s_multi_head_attention(causal: bool, cross: bool):
@@ -73,7 +73,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_step_by_step_is_the_full_pass(name: str):
     options = {"causal": True, **OPTIONS[name]}

@@ -205,7 +205,7 @@ CELLS = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "reverse"), [("tanh", True), ("lstm", True), ("gru, reset after", True), ("gru, reset before", False)]
 )
@@ -294,7 +294,7 @@ def test_the_forget_bias_is_in_the_params_and_may_be_traced() -> None:
     np.testing.assert_array_equal(bias(1.0), [0, 0, 1, 1, 0, 0, 0, 0])
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("name", ["lstm", "gru, reset after"])
 def test_huge_inputs_give_finite_values_and_gradients(name: str, dtype: str) -> None:

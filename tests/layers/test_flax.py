@@ -428,6 +428,7 @@ def test_layer_can_be_cast_and_frozen(make):
     equal(still.apply(params, state, x, key=key, train=True)[1], state)
 
 
+@pytest.mark.slow
 @layers
 def test_layer_runs_under_repeat(make):
     model = serial(blocks=repeat(2, serial(make(), dense(4))))

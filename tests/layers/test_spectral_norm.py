@@ -15,7 +15,7 @@ RANDOM = np.random.default_rng(0)
 X = jnp.asarray(RANDOM.normal(size=(5, 4)), jnp.float32)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "iterations"), [("dense", 1), ("dense", 3), ("conv", 1)])
 def test_several_steps_of_training_and_evaluation_agree_with_torch(kind: str, iterations: int):
     torch = pytest.importorskip("torch")

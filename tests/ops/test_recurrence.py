@@ -108,6 +108,7 @@ def test_tangents_agree_with_central_differences() -> None:
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8), tangent, differences)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_lanes_of_params_are_a_loop(name: str) -> None:
     with jax.enable_x64(True):

@@ -62,6 +62,7 @@ def take(accumulate, batch, optimizer=None, objective=OBJECTIVE, carry=None):
 # --- the same update -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("optimizer", [optim.adam(0.01), CLIPPED], ids=["adam", "clipped"])
 def test_many_steps_in_parts_are_as_many_steps_of_whole_batches(optimizer):
     def run(accumulate):
@@ -74,6 +75,7 @@ def test_many_steps_in_parts_are_as_many_steps_of_whole_batches(optimizer):
     assert np.ptp(told["loss"][1]) > 0  # other rows were masked each time
 
 
+@pytest.mark.slow
 def test_fit_cuts_the_batches_of_a_source():
     options: dict[str, Any] = {"steps": 10, "batch_size": ROWS, "progress": False}
     model = dl.models.softmax_regression(3)

@@ -58,6 +58,7 @@ def test_strengths_are_hyperparameters():
     np.testing.assert_array_equal(result.rows[1]["validation_loss"], loud.metrics["validation_loss"][-1])
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_with_the_same_pictures(tmp_path):
     whole = dl.fit(MODEL, DIGITS, augment=SHIFT, epochs=2, batch_size=256)
     dl.fit(MODEL, DIGITS, augment=SHIFT, epochs=1, batch_size=256, out=tmp_path / "run")

@@ -88,6 +88,7 @@ def test_a_run_is_kept_in_a_bucket_read_from_it_and_gone_on_with(data, bucket):
     assert bucket.names("bucket/deep/run/checkpoints") == {"10", "15"}
 
 
+@pytest.mark.slow
 def test_a_run_whose_bucket_is_taken_away_goes_on_to_the_same_bits(data, bucket):
     bucket.writes_left = 40
     with pytest.raises(CheckpointError, match="gs://bucket/run/.* cannot be (reached|written): Forbidden"):
@@ -213,6 +214,7 @@ def test_a_sweep_is_kept_in_a_bucket_and_gone_on_with(data, bucket):
     assert resumed.table.plain_rows == whole.table.plain_rows
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_the_address_of_a_bucket(bucket, capsys):
     main(["train", "iris", "--epochs", "1", "--out", "gs://bucket/run"])
     assert "report: gs://bucket/run/report.html" in capsys.readouterr().out

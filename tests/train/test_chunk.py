@@ -165,6 +165,7 @@ def plain_step(carry, batch):
     return carry.replace(step=carry.step + 1, params=params), {"loss": loss}
 
 
+@pytest.mark.slow
 def test_a_step_of_ones_own_is_guarded():
     after, log = run(start(), poisoned(4), 10, True, plain_step)
     clean, _ = run(start(), SOURCE, 4, True, plain_step)
@@ -239,6 +240,7 @@ def over(kind, carries, steps, guarded, source=SOURCE):
     return jax.jit(program)(lanes_of(*carries), np.array(steps, np.int32), everyone, source)
 
 
+@pytest.mark.few(1)
 def test_looped_lanes_have_the_bits_of_lone_runs(guarded):
     after, log = over("loop", [start(0), start(1), start(2)], [5, 0, 9], guarded)
     np.testing.assert_array_equal(log.done, [5, 0, 9])
@@ -249,6 +251,7 @@ def test_looped_lanes_have_the_bits_of_lone_runs(guarded):
         assert_same(lane_of(log.last, lane), lone_log.last)
 
 
+@pytest.mark.few(1)
 def test_lanes_side_by_side_agree_with_lone_runs(guarded):
     after, log = over("vmap", [start(0), start(1)], [5, 9], guarded)
     np.testing.assert_array_equal(log.done, [5, 9])

@@ -203,6 +203,7 @@ def test_evaluating_changes_no_bit_of_the_training(model, data):
     assert not any(name.startswith(("validation", "test")) for name in alone.metrics)
 
 
+@pytest.mark.slow
 def test_plain_numbers_of_an_objective_are_averaged_over_the_validation_split(data):
     model = dl.models.softmax_regression(3)
 
@@ -223,6 +224,7 @@ def test_plain_numbers_of_an_objective_are_averaged_over_the_validation_split(da
 # --- what is logged ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_learning_rate_is_logged_where_it_is_known(data):
     constant = fit(SOFTMAX, data, optimizer=ADAM, steps=5).metrics["learning_rate"]
     np.testing.assert_array_equal(constant, np.full(5, 1e-2, np.float32))

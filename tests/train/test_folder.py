@@ -50,6 +50,7 @@ def test_the_files_of_a_run_are_written(data, tmp_path):
     assert results["results"]["test_loss"] == pytest.approx(float(run.metrics["test_loss"]))
 
 
+@pytest.mark.slow
 def test_the_model_is_built_again_from_the_configuration(data, tmp_path):
     optimizer = dl.optim.adamw(0.01, weight_decay=0.1)
     fit(data, tmp_path / "run", optimizer=optimizer, loss=dl.losses.cross_entropy)
@@ -59,6 +60,7 @@ def test_the_model_is_built_again_from_the_configuration(data, tmp_path):
     assert from_json(config["loss"]) is dl.losses.cross_entropy
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_value_that_was_measured(data, tmp_path):
     run = fit(data, tmp_path / "run", seeds=2)
     rows = read_metrics(tmp_path / "run")
@@ -70,6 +72,7 @@ def test_the_table_holds_every_value_that_was_measured(data, tmp_path):
     assert [row["step"] for row in rows if row["metric"] == "test_loss"] == ["", ""]
 
 
+@pytest.mark.slow
 def test_a_run_without_a_single_number_is_written_as_json_too(tmp_path):
     def source(key, n):
         x = jax.random.normal(jax.random.fold_in(key, n), (4, 2))

@@ -40,6 +40,7 @@ def assert_close(one, other, atol=1e-6):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol, rtol=0), one, other)
 
 
+@pytest.mark.slow
 def test_functions_of_hyperparameters_train_what_they_build(data):
     fixed = fit(
         dl.models.mlp((6,), classes=3, dropout=0.1),
@@ -89,6 +90,7 @@ def test_the_users_value_wins_over_the_optimizers(data):
     np.testing.assert_array_equal(run.metrics["loss"], other.metrics["loss"])
 
 
+@pytest.mark.slow
 def test_a_hyperparameter_may_be_read_by_a_schedule_alone(data):
     model = dl.models.softmax_regression(3)
     falling = lambda hp: optax.sgd(lambda count: hp["rate"] / (1 + count))

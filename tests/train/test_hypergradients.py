@@ -50,7 +50,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("name", "remat"), [("sgd", None), ("momentum", 5), ("adam", None), ("adamw", 5)])
 def test_the_hypergradient_agrees_with_finite_differences(clouds, name, remat):
     optimizer, hparams = OPTIMIZERS[name]
@@ -108,6 +108,7 @@ def test_every_example_has_a_weight_with_a_gradient(clouds):
     assert found[wrong].mean() > 0 > found[~wrong].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remat", [7, STEPS])
 def test_remat_changes_no_value(clouds, remat):
     x, y = clouds

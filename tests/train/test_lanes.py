@@ -34,6 +34,7 @@ def test_every_lane_has_the_bits_of_the_lone_run(model, data, seeds, keys):
             np.testing.assert_array_equal(run.metrics[name][lane], lone.metrics[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_lanes_side_by_side_agree_with_the_loop(model, data):
     loop = fit(model, data, seeds=3)
     side_by_side = fit(model, data, seeds=3, lanes="vmap")

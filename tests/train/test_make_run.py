@@ -37,6 +37,7 @@ def test_it_is_a_function_of_the_key(run):
     assert not np.array_equal(run(jax.random.key(3)).metrics["loss"], run(jax.random.key(4)).metrics["loss"])
 
 
+@pytest.mark.slow
 def test_it_runs_side_by_side_for_keys_and_learning_rates(data):
     train = dl.make_run(dl.models.softmax_regression(3), data, **OPTIONS)
     rates, keys = jnp.array([1e-3, 1e-2, 1e-1]), jax.vmap(jax.random.key)(jnp.arange(3))
@@ -47,6 +48,7 @@ def test_it_runs_side_by_side_for_keys_and_learning_rates(data):
     np.testing.assert_allclose(lanes.metrics["loss"][2], lone.metrics["loss"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_gradient_by_the_learning_rate_agrees_with_finite_differences():
     # Everything is smooth here, and in float64: the difference quotient is good to eight digits.
     with jax.enable_x64(True):

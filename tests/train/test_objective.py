@@ -66,6 +66,7 @@ def test_a_batch_that_is_masked_whole_weighs_nothing():
     assert total == 0 and weight == 0
 
 
+@pytest.mark.slow
 def test_a_mask_of_examples_masks_all_their_positions():
     model = layers.dense(3)
     x = RANDOM.normal(size=(4, 5, 2)).astype(np.float32)

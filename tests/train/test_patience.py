@@ -69,6 +69,7 @@ def test_the_largest_accuracy_is_the_best(model, data, monitor):
     assert_same(run.params, there.params)
 
 
+@pytest.mark.slow
 def test_every_lane_stops_by_itself(model, data):
     run = fit(model, data, seeds=4, key=0)
     ends = []

@@ -49,6 +49,7 @@ def test_it_prints_as_a_table(on_cpu):
     assert lines[0] == "cpu: fits" and any("FLOP, 32 examples" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*donated")
 def test_devices_share_a_batch_and_add_up_their_gradients(tmp_path, monkeypatch, on_cpu):
     monkeypatch.setenv("DLCORE_CACHE", str(tmp_path))
@@ -157,6 +158,7 @@ def test_a_compiler_that_was_killed_is_said_to_be(monkeypatch, tmp_path):
         compile_ahead(program, "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*donated")
 def test_params_in_parts_take_less_of_a_device_and_are_gathered():
     model = dl.models.mlp((64,), classes=3)

@@ -118,6 +118,7 @@ def test_predictions_and_evaluations_are_those_of_the_model_that_was_trained(mod
     np.testing.assert_allclose(run.metrics["test_loss"], logits.mean(), rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_function_of_the_hyperparameters_builds_the_model(data):
     def build(hparams):
         return dl.models.mlp((8,), classes=3, dropout=hparams["rate"])
@@ -133,6 +134,7 @@ def test_a_function_of_the_hyperparameters_builds_the_model(data):
     assert repr(layer) == "cast(mlp(hidden=(5,), classes=3), float16)"
 
 
+@pytest.mark.slow
 def test_equal_runs_find_the_same_programs(data):
     make = lambda key: fit(dl.models.softmax_regression(3), data, **SCALED, key=key)
     first = make(0)
@@ -221,6 +223,7 @@ def test_norms_and_draws_go_on_to_the_same_bits(model, data, policy):
     assert_same_run(fit(model, data, **options).resume(epochs=6, progress=False), fit(model, data, epochs=6, **options))
 
 
+@pytest.mark.slow
 def test_recipes_and_policies_are_read_from_disk(tmp_path):
     model = dl.models.softmax_regression(3)
     run = dl.fit(model, dl.data.iris(), policy="fp16", epochs=1, batch_size=16, out=tmp_path, progress=False)
@@ -365,6 +368,7 @@ def test_gradients_that_overflow_at_any_scale_stop_the_run(data, monkeypatch, sm
     assert np.isfinite(run.metrics["loss"]).all() and run.final.extra.scale == 1
 
 
+@pytest.mark.slow
 @CHECKED
 def test_a_loss_that_is_not_finite_still_stops_the_run(data, monkeypatch, small):
     model = dl.models.softmax_regression(3)

@@ -62,6 +62,7 @@ def test_a_cell_that_is_run_again_traces_and_compiles_nothing(data, change):
     assert compiles.traces == compiles.lowerings == compiles.backend == 0, compiles
 
 
+@pytest.mark.slow
 def test_a_model_of_many_parts_is_the_same_when_it_is_built_again(data):
     def build():
         return dl.serial(dl.models.mlp([6], classes=4, dropout=0.1), dl.residual(dl.dense(4)), dl.dense(3))
@@ -72,6 +73,7 @@ def test_a_model_of_many_parts_is_the_same_when_it_is_built_again(data):
     assert compiles.traces == compiles.backend == 0, compiles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"seeds": 3}, {"patience": 2}, {"seeds": [4, 9, 1], "patience": 1}])
 def test_lanes_and_patience_are_run_again_without_compiling(data, options):
     cell(data, **options)
@@ -91,7 +93,7 @@ def test_a_finished_run_predicts_and_evaluates_again_without_compiling(data):
     assert compiles.traces == compiles.backend == 0, compiles
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -109,6 +111,7 @@ def test_what_has_no_recipe_is_traced_again_and_answered_by_the_cache(data, own_
     assert compiles.traces > 0 and compiles.cache_hits >= 3 and compiles.backend == 0, compiles
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_programs(data, own_cache):
     forget_everything()
     with counting() as compiles:

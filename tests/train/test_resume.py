@@ -71,7 +71,7 @@ def send(number):
 # --- killed ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seeds", [None, 3])
 @pytest.mark.parametrize("patience", [None, 2])
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(model, data, tmp_path, at, seeds, patience):
@@ -86,6 +86,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(model, data, tmp_path, a
         assert_same_run(fit(model, data, out=out, save_every=2, resume=True, **options), whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_too_large_to_be_copied_goes_on_as_well(model, data, tmp_path, at, monkeypatch):
     monkeypatch.setattr(_rewind, "SMALL", -1)
     whole = fit(model, data)
@@ -96,6 +97,7 @@ def test_a_run_that_is_too_large_to_be_copied_goes_on_as_well(model, data, tmp_p
     assert_same_run(fit(model, data, out=tmp_path, save_every=1, resume=True), whole)
 
 
+@pytest.mark.slow
 def test_a_run_may_be_killed_again_and_again(model, data, tmp_path, at):
     whole = fit(model, data)
     for step in (10, 15, 15, 25):
@@ -106,11 +108,13 @@ def test_a_run_may_be_killed_again_and_again(model, data, tmp_path, at):
     assert_same_run(fit(model, data, out=tmp_path, resume=True), whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_over_is_read_and_not_trained(model, data, tmp_path):
     whole = fit(model, data, out=tmp_path)
     assert_same_run(fit(model, data, out=tmp_path, resume=True), whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_stays_as_it_was(data, tmp_path):
     model = dl.models.softmax_regression(3)
     rate = lambda hparams: optax.sgd(lambda count: 0.1 / (hparams["at"] - count))
@@ -251,6 +255,7 @@ def test_a_run_is_loaded_with_everything(model, data, tmp_path):
     assert_same_run(loaded.lane(1), run.lane(1))
 
 
+@pytest.mark.slow
 def test_bundled_data_and_recipes_need_nothing(tmp_path):
     model = dl.models.mlp((4,), classes=3)
     options: dict[str, Any] = {"batch_size": 16, "progress": False}
@@ -268,6 +273,7 @@ def test_best_weights_are_loaded_without_the_data_too(model, data, tmp_path):
     assert_same_run(dl.load(tmp_path), run)
 
 
+@pytest.mark.slow
 def test_what_has_no_recipe_has_to_be_given(data, tmp_path):
     def build(hparams):
         return dl.models.mlp((4,), classes=3, dropout=hparams["rate"])
@@ -292,6 +298,7 @@ def test_what_has_no_recipe_has_to_be_given(data, tmp_path):
         dl.load(tmp_path, model=build, data=(data.train["x"] * 2, data.train["y"]))
 
 
+@pytest.mark.slow
 def test_the_weights_of_another_model_are_listed(model, data, tmp_path):
     fit(model, data, out=tmp_path)
     other = dl.serial(hidden=dl.dense(7), out=dl.dense(3))
@@ -390,6 +397,7 @@ def test_arguments_that_do_not_fit_leave_no_folder(model, data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_the_last_good_checkpoint(tmp_path):
     script = """
 import resource, signal, sys

@@ -133,6 +133,7 @@ def square_overflows(params, state, batch, *, key, train, hparams):
 OBJECTIVES = [loss_is_nan, loss_overflows, gradient_is_nan, gradient_is_nan_and_nobody_reads_it, square_overflows]
 
 
+@pytest.mark.few(4)
 @ANYWHERE
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_stops_after_the_last_step_that_was_finite(objective, at):
@@ -242,7 +243,7 @@ def test_norms_are_those_of_the_chunks_that_were_whole():
 # --- lanes -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @ANYWHERE
 @pytest.mark.parametrize("objective", [loss_is_nan, gradient_is_nan_and_nobody_reads_it])
 def test_a_lane_that_fails_is_alone(objective, at):
@@ -262,6 +263,7 @@ def test_a_lane_that_fails_is_alone(objective, at):
     np.testing.assert_array_equal(np.isnan(run.metrics["loss"]), np.arange(TOTAL) >= np.array([[TOTAL], [at], [TOTAL]]))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("at", [(3, 5, 3), (7, 8, NEVER), (8, 0, 7), (2, 13, 19), (13, 13, 13)])
 def test_lanes_fail_each_in_its_own_place(at):
     run = fit(source_of(*at), objective=gradient_is_nan, seeds=3)
@@ -275,7 +277,7 @@ def test_lanes_fail_each_in_its_own_place(at):
     assert_finite(run.final)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("at", [0, 7, 8, 13])
 def test_a_lane_that_fails_side_by_side_with_others_is_alone(at):
     run = fit(source_of(NEVER, at), objective=gradient_is_nan, seeds=3, lanes="vmap")
@@ -302,6 +304,7 @@ def evaluations(run):
     return list(zip(run.metrics["validation_step"][known], run.metrics["validation_loss"][known], strict=True))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("at", [1, 4, 5, 8, 10])
 def test_validation_is_measured_up_to_the_step(model, data, at):
     options: dict[str, Any] = {"optimizer": rate_divides_by_zero, "hparams": {"at": float(at)}, "batch_size": 8}
@@ -325,7 +328,7 @@ def test_patience_takes_the_best_weights_from_before_the_step(model, data, at):
     assert_finite(run.final)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("patience", [None, 9])
 def test_lanes_with_validation_fail_as_they_do_alone(data, patience):
     """The rate goes through the roof in all lanes, and what is too much for one depends on its batches."""

@@ -361,7 +361,7 @@ if how == "limit":
 """
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

@@ -454,6 +454,7 @@ def test_a_run_goes_on_in_the_same_process(make):
     assert_same_run(fit(data, steps=40).resume(steps=100), whole)
 
 
+@pytest.mark.slow
 def test_the_cursor_is_that_of_the_last_batch_which_was_trained_on(tmp_path):
     """Not that of the batches which were read ahead."""
     data = Loader()

@@ -76,6 +76,7 @@ def test_families_of_optimizers_are_structure(model, data):
         assert_same_run(result.lane(row["lane"]), lone)
 
 
+@pytest.mark.slow
 def test_any_number_of_values_is_one_program(data):
     model = dl.models.mlp((5,), classes=3)
     sweep(model, data, {"learning_rate": [1e-3, 1e-2], "b1": [0.8, 0.9]})
@@ -88,6 +89,7 @@ def test_any_number_of_values_is_one_program(data):
     assert compiles.names["lowered"].count("jit(chunk)") == 1, compiles
 
 
+@pytest.mark.slow
 def test_random_points_are_drawn_once(model, data):
     space = {"learning_rate": dl.space.log_uniform(1e-3, 1e-1)}
     result = sweep(model, data, space, samples=3, seeds=2, epochs=1)
@@ -96,6 +98,7 @@ def test_random_points_are_drawn_once(model, data):
     ]
 
 
+@pytest.mark.slow
 def test_an_initial_scale_is_a_traced_value(data):
     def scaled(hparams):
         plain = dl.initializers.he_normal()
@@ -125,6 +128,7 @@ def test_lanes_stop_by_themselves_and_keep_their_best(model, data):
     assert result.value == "best_validation_loss"
 
 
+@pytest.mark.slow
 def test_a_loss_may_be_an_axis(data):
     model, losses = dl.models.softmax_regression(3), [dl.losses.cross_entropy]
     result = sweep(model, data, {"loss": losses}, epochs=1)
@@ -191,6 +195,7 @@ def test_lanes_side_by_side_agree_with_the_loop(model, data):
         assert one["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_lanes_that_have_stopped_make_room_in_powers_of_two(model, data, monkeypatch):
     sizes = []
     plain = _fleet.Fleet._orders
@@ -236,7 +241,7 @@ def test_no_more_lanes_run_side_by_side_than_memory_holds(model, data, monkeypat
 # --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"rungs": [1, 2]}, {"patience": 2}], ids=["plain", "rungs", "patience"])
 def test_a_sweep_that_was_killed_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, more):
     space = {"width": [3, 4], "learning_rate": [1e-3, 1e-2]}
@@ -280,6 +285,7 @@ def test_an_interrupted_sweep_says_so_and_goes_on(model, data, tmp_path, monkeyp
         dl.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_stopped_before_its_first_step_leaves_a_table(data, tmp_path):
     sent = []
 
@@ -397,6 +403,7 @@ def test_the_pictures_are_drawn(data):
         result.plot_axis("widht")
 
 
+@pytest.mark.slow
 def test_the_report_needs_no_other_file(model, data, tmp_path):
     result = sweep(model, data, out=tmp_path / "sweep", seeds=2)
     run = dl.fit(model, data, **OPTIONS, out=tmp_path / "run")

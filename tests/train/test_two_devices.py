@@ -115,6 +115,7 @@ def test_a_sweep_begun_on_two_devices_goes_on_with_one(tmp_path):
     assert run(COMMON + MOVED, "end", str(tmp_path), devices="1") == ["1 same"]
 
 
+@pytest.mark.slow
 def test_every_core_becomes_a_device_unless_jax_has_started():
     script = "import os, jax, dlcore as dl\nprint(dl.use_all_cores() == len(os.sched_getaffinity(0)))"
     assert run(script, devices="-1") == ["True"]
