@@ -47,6 +47,7 @@ def test_a_second_run_gets_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
     assert "iris-2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_option_of_train_changes_the_run(tmp_path, capsys):
     out = tmp_path / "run"
     options = ["--data", "wine", "--optimizer", "momentum", "--learning-rate", "0.02", "--batch-size", "16"]

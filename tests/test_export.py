@@ -68,6 +68,7 @@ def test_what_was_saved_is_loaded_as_a_function(run, tmp_path):
         np.testing.assert_allclose(predict(x), run.model.apply(run.params, run.state, x)[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_goes_to_every_platform_with_its_batch_open():
     model, x = dl.models.lenet5(10), jax.random.normal(jax.random.key(1), (3, 28, 28, 1))
     params, state = model.init(jax.random.key(0), x)

@@ -189,7 +189,7 @@ def test_values_and_gradients_agree_with_torch(name: str):
 EXTREME = {name: case for name, case in CASES.items() if not name.startswith(("gaussian", "squared"))}
 
 
-@pytest.mark.few(1)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
 def test_logits_of_any_size_give_finite_values_and_gradients(dtype: Any):
     signs = np.where(RANDOM.random((N, C)) < 0.5, -1e4, 1e4)
@@ -276,6 +276,7 @@ def test_focal_without_gamma_is_the_cross_entropy():
     np.testing.assert_allclose(losses.binary_focal(x, BITS, gamma=0.0), losses.binary_cross_entropy(x, BITS), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_points_that_are_one_have_finite_gradients():
     zeros = jnp.zeros((2, 3))
     for loss in (losses.cosine, lambda a, b: losses.triplet(a, b, zeros)):

@@ -51,6 +51,7 @@ def test_cross_entropy_of_probabilities_agrees_with_torch():
     check_against_torch(cross_entropy, lambda f, p, t: f.cross_entropy(p, t, reduction="none"), LOGITS, SOFT)
 
 
+@pytest.mark.slow
 def test_cross_entropy_of_a_sequence_agrees_with_torch():
     logits, labels = LOGITS.reshape(2, 3, 5), LABELS.reshape(2, 3)
 

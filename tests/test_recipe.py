@@ -190,6 +190,7 @@ def test_half_a_pair_and_a_changed_pair_have_no_recipe():
     assert recipe_of(optax.sgd(0.5)) is None
 
 
+@pytest.mark.slow
 def test_a_pair_lives_only_as_long_as_somebody_holds_it():
     made = descent(0.125)
     seen = weakref.ref(made.update)

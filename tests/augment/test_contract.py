@@ -106,6 +106,7 @@ def test_shapes_and_dtypes_stay_and_values_stay_in_range(augment, batch):
         assert shape.shape == given["x"].shape and shape.dtype == dtype
 
 
+@pytest.mark.slow
 def test_in_half_precision_results_are_those_of_float32_rounded():
     augment = a.chain(a.affine(20, 0.1), a.color(0.2, 0.2), a.flip())
     half = IMAGES["x"].astype(jnp.bfloat16)

@@ -56,6 +56,7 @@ def test_the_four_equations_give_the_gradient(activation, loss, output, targets)
                 np.testing.assert_allclose(a, b, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_softmax_with_cross_entropy_leaves_the_difference_alone():
     logits = jnp.asarray(TARGETS, jnp.float32)
     error = classic.output_error(logits, lambda a: losses.cross_entropy(a, LABELS).sum())

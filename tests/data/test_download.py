@@ -211,6 +211,7 @@ MIRRORS = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("fault", MIRRORS)
 def test_a_faulty_mirror_is_named_with_its_fault_and_the_next_one_asked(get, tmp_path, fault):
     message = refused(get, tmp_path, fault)

@@ -15,5 +15,6 @@ def test_no_image_breaks_its_reader():
     assert fuzz_images(200) > 10
 
 
+@pytest.mark.slow
 def test_no_file_of_tokens_breaks_its_reader():
     assert fuzz_token_files(100) > 0

@@ -221,6 +221,7 @@ def test_a_bomb_is_never_inflated(tmp_path, bomb):
     refused(path, "at most 76 bytes", "found more")  # and in less than a megabyte of memory
 
 
+@pytest.mark.slow
 def test_a_reader_gives_no_more_than_its_bound(tmp_path, bomb):
     with open(saved(tmp_path, bomb), "rb", buffering=0) as stream:
         reader = GzipReader("bomb", stream, most=5_000_000)

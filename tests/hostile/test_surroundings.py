@@ -85,6 +85,7 @@ def test_where_jax_cannot_be_imported_the_doctor_says_so(start, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_clock_that_runs_backwards_gives_no_negative_times(tmp_path, monkeypatch, capsys):
     ticks = itertools.count(2_000_000_000, -1)
     monkeypatch.setattr(time, "time", lambda: float(next(ticks)))

@@ -38,6 +38,7 @@ def test_lenet5_sees_all_of_a_digit_at_its_end_and_16_pixels_before_its_dense_la
     assert receptive_field(head, _IMAGE) == ((16, 16), (4, 4), (-2, -2))
 
 
+@pytest.mark.slow
 def test_residual_branches_count_with_the_widest():
     block = residual(serial(conv(2, 3), relu(), conv(2, 3)))
     assert receptive_field(serial(block, block), _LINE) == ((9,), (1,), (-4,))

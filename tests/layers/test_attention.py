@@ -105,6 +105,7 @@ def test_ragged_prompts_are_a_vmap_over_caches():
     assert after["cache"]["length"].tolist() == [3, 5]
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_full_says_so_or_gives_nan():
     layer = multi_head_attention(2, causal=True, cache=3)
     x = jnp.ones((1, 2, 4))

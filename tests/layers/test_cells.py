@@ -160,7 +160,7 @@ def test_a_cell_over_time_agrees_with_torch_from_a_carry(name: str, packed: bool
         )
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_both_ways_agree_with_torch(name: str, packed: bool) -> None:

@@ -238,6 +238,7 @@ def test_cast_refuses_a_type_that_is_not_floating():
 # --- frozen -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.mixed_dtypes(reason="optax promotes its step count by design")
 def test_frozen_weights_are_beyond_the_reach_of_weight_decay():
     model = serial(body=frozen(serial(dense(4), batch_norm(), dropout(0.5))), head=dense(1))

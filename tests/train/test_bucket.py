@@ -148,6 +148,7 @@ def test_a_checkpoint_that_was_not_written_to_the_end_is_passed_over_and_cleared
     assert bucket.names("bucket/run") == {"1", "3"}
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_moved_aside(data, bucket):
     fit(data, "gs://bucket/run", save_every=1)
     name = next(name for name in bucket.objects if name.startswith("bucket/run/checkpoints/10/default/d/"))

@@ -38,6 +38,7 @@ def test_the_second_look_is_reported_and_what_is_no_test_split_is_not(data):
         assert Path(caught[0].filename).name == Path(__file__).name  # it names the line that looked
 
 
+@pytest.mark.slow
 def test_lanes_and_what_a_run_becomes_share_its_first_look(data):
     run = trained(data, seeds=2)
     run.lane(0).evaluate()

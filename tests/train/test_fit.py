@@ -100,6 +100,7 @@ def test_the_same_key_gives_the_same_bits_and_another_key_another_run(model, dat
     assert not np.array_equal(one.metrics["loss"], fit(model, data, optimizer=ADAM, steps=20, key=4).metrics["loss"])
 
 
+@pytest.mark.slow
 def test_arrays_that_are_given_can_be_used_afterwards(model, data):
     x, y, key = jnp.asarray(data.train["x"]), jnp.asarray(data.train["y"]), jax.random.key(2)
     params, state = model.init(jax.random.key(1), x[:8])
@@ -181,6 +182,7 @@ def test_validation_is_measured_after_every_epoch_and_at_the_end(model, data):
         np.testing.assert_allclose((loss, accuracy), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_test_split_is_measured_once_at_the_end(model, data, monkeypatch):
     ranges = []
     measure = _fleet.Fleet.measure

@@ -24,6 +24,7 @@ def assert_same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("seeds", "keys"), [(3, [5, 6, 7]), ([3, 7], [3, 7])])
 def test_every_lane_has_the_bits_of_the_lone_run(model, data, seeds, keys):
     run = fit(model, data, seeds=seeds, key=5)
@@ -72,6 +73,7 @@ def test_what_is_printed_has_mean_and_spread(model, data):
     assert "±" not in repr(fit(model, data))
 
 
+@pytest.mark.slow
 def test_lanes_start_from_the_params_that_are_given(data):
     model = dl.models.softmax_regression(3)
     params, _ = model.init(jax.random.key(0), data.train["x"])
@@ -95,6 +97,7 @@ def test_other_seeds_are_refused(model, data, seeds, error):
         fit(model, data, seeds=seeds)
 
 
+@pytest.mark.slow
 def test_a_lane_that_is_not_finite_stops_alone(data):
     """Only the lane of seed 1 meets the NaN, which its own batches bring."""
     first = jax.random.key_data(derive(jax.random.key(1), "data"))

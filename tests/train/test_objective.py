@@ -49,6 +49,7 @@ def test_loss_and_metrics_are_pairs_of_sum_and_weight():
     assert pairs["accuracy"][1] == 8 and 0 <= pairs["accuracy"][0] <= 8
 
 
+@pytest.mark.slow
 def test_a_masked_batch_measures_what_the_smaller_batch_does():
     rows = MASK > 0
     smaller = {name: array[rows] for name, array in BATCH.items()}
@@ -92,6 +93,7 @@ def test_the_gradient_is_that_of_the_mean_loss():
     close(jax.tree.map(jnp.subtract, PARAMS, after.params), jax.grad(mean_loss)(PARAMS))
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_masked_batch_is_that_of_the_smaller_batch():
     step = jax.jit(gradient_step(OBJECTIVE, optax.sgd(1.0)))
     masked = step(start(optax.sgd(1.0)), BATCH | {"mask": MASK})[0].params

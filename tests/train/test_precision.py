@@ -71,6 +71,7 @@ def products(jaxpr: Any) -> list[str]:
 # --- what computes in which type -------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("policy", "dtype"), [("bf16", "bfloat16"), ("fp16", "float16"), (None, "float32")])
 def test_products_are_of_the_policy_and_what_is_carried_is_float32(model, data, policy, dtype):
     setup = prepare(model, data, policy=policy, batch_size=8)

@@ -141,7 +141,7 @@ def test_a_run_stops_after_the_last_step_that_was_finite(objective, at):
     assert_stopped_at(at, run, run_of(at, source_of(at), objective=objective))
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_run_that_stays_finite_ends(objective):
     run = fit(source_of(NEVER), objective=objective)
@@ -176,7 +176,7 @@ def state_is_infinite(hparams):
     return optax.GradientTransformation(lambda params: (jnp.float32(0), jnp.float32(0)), update)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @ANYWHERE
 @pytest.mark.parametrize("optimizer", [rate_divides_by_zero, rate_overflows, update_is_infinite, state_is_infinite])
 def test_an_update_that_is_not_finite_is_taken_back(optimizer, at):
@@ -209,6 +209,7 @@ def row_goes_bad(params, state, batch, *, key, train, hparams):
     return loss + 0.01 * row, (state, {"loss": loss})
 
 
+@pytest.mark.few(1)
 @ANYWHERE
 def test_a_row_of_an_embedding_goes_bad_long_before_it_is_looked_up(at):
     source = jax.tree_util.Partial(words, np.int32(at))
@@ -316,6 +317,7 @@ def test_validation_is_measured_up_to_the_step(model, data, at):
     assert run.metrics["test_loss"] == whole.metrics["test_loss"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("at", [1, 4, 5, 12, 15])
 def test_patience_takes_the_best_weights_from_before_the_step(model, data, at):
     options: dict[str, Any] = {"optimizer": rate_divides_by_zero, "hparams": {"at": float(at)}, "batch_size": 8}
@@ -352,7 +354,7 @@ def host_batches(count, poison=None):
         yield np.where(n == poison, np.float32(np.nan), x), x[:, :1]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seeds", [None, 2])
 @pytest.mark.parametrize("at", [0, 3, 31, 32, 40])
 def test_a_run_on_an_iterator_goes_back_to_the_step(monkeypatch, at, seeds):

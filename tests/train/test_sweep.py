@@ -114,6 +114,7 @@ def test_an_initial_scale_is_a_traced_value(data):
     assert norms[0] < norms[1] < norms[2]
 
 
+@pytest.mark.slow
 def test_lanes_stop_by_themselves_and_keep_their_best(model, data):
     options: dict[str, Any] = {"epochs": 20, "patience": 2, "key": 2}
     result = sweep(model, data, {"learning_rate": [0.02, 0.05]}, seeds=3, **options)
@@ -267,6 +268,7 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_bits(data, tmp_path, monkey
             assert_same_run(resumed.lane(lane), whole.lane(lane))
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_says_so_and_goes_on(model, data, tmp_path, monkeypatch):
     whole, plain = sweep(model, data), _progress.Silent.update
     once = iter([lambda: os.kill(os.getpid(), signal.SIGTERM)])
