@@ -47,6 +47,7 @@ def test_a_mask_leaves_the_softmax_of_the_rest():
             assert (row == 0).all() and (log_row == 0).all()
 
 
+@pytest.mark.slow
 def test_a_full_mask_is_no_mask_up_to_rounding():
     x = jnp.asarray(X, jnp.float32)
     for function in (softmax, log_softmax):

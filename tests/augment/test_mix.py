@@ -19,6 +19,7 @@ LABELS = jnp.arange(COUNT)
 BATCH = {"x": OWN, "y": LABELS}
 
 
+@pytest.mark.slow
 def test_mixup_is_the_weighted_mean_of_two_images_with_the_weights_of_the_labels():
     found = a.mixup(0.8, classes=COUNT)(KEY, BATCH)
     y = np.asarray(found["y"])
@@ -28,6 +29,7 @@ def test_mixup_is_the_weighted_mean_of_two_images_with_the_weights_of_the_labels
     np.testing.assert_allclose(found["x"], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_cutmix_gives_labels_the_shares_of_the_pixels():
     found = a.cutmix(1.0, classes=COUNT)(KEY, BATCH)
     x, y = np.asarray(found["x"])[..., 0], np.asarray(found["y"])
@@ -39,6 +41,7 @@ def test_cutmix_gives_labels_the_shares_of_the_pixels():
     assert foreign.any(0).all() and foreign.any((1, 2)).mean() > 0.8
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 4.0])
 def test_the_share_of_mixup_has_the_beta_distribution(alpha):
     # Two halves of different classes: where the other is of the other half, the label is the share.
@@ -66,6 +69,7 @@ def test_nothing_is_mixed_with_what_does_not_count(mix):
     assert mix(1.0, classes=COUNT)(KEY, BATCH)["y"][:40, 40:].max() > 0  # without the mask it would be
 
 
+@pytest.mark.slow
 def test_soft_labels_and_real_targets_are_mixed_as_they_are():
     soft = jax.nn.one_hot(LABELS, COUNT)
     np.testing.assert_array_equal(
@@ -75,6 +79,7 @@ def test_soft_labels_and_real_targets_are_mixed_as_they_are():
     np.testing.assert_allclose(found["y"], found["x"][:, 0, 0, 0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_label_outside_the_classes_is_no_number_inside_compiled_code():
     labels = LABELS.at[3].set(COUNT).at[5].set(-1)
     y = jax.jit(lambda y: a.mixup(0.0, classes=COUNT)(KEY, {"x": OWN, "y": y})["y"])(labels)

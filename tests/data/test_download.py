@@ -341,6 +341,7 @@ print(fetch("file.bin", [url], sha256=sha256, size=int(size), folder=folder).sta
 """
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_both_get_a_good_file(server, tmp_path):
     url = f"http://127.0.0.1:{server.server_port}/dropping"
     command = [sys.executable, "-c", PROCESS, url, SHA256, str(SIZE), str(tmp_path)]

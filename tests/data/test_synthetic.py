@@ -59,7 +59,7 @@ SETS = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_is_a_function_of_its_key_and_compiles_to_the_same(name):
     make, key = SETS[name], jax.random.key(3)
@@ -104,6 +104,7 @@ def test_without_noise_points_lie_on_the_curves_of_scikit_learn(ours, theirs):
         assert distances.min(axis=0).max() < 0.5  # and all along it
 
 
+@pytest.mark.slow
 def test_noise_has_the_standard_deviation_that_is_asked_for():
     for make in (moons, xor):
         shaken, still = make(0, 4000, noise=0.3)["x"], make(0, 4000, noise=0.0)["x"]
@@ -126,6 +127,7 @@ def test_xor_is_exclusive_or_and_each_corner_is_as_frequent():
     np.testing.assert_array_equal(xor(0, 40, noise=0.5)["y"], batch["y"])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("cells", [2, 7])
 def test_a_checkerboard_is_the_parity_of_its_squares_and_covers_them_evenly(cells):
     batch = checkerboard(0, 20_000, cells=cells)
@@ -137,6 +139,7 @@ def test_a_checkerboard_is_the_parity_of_its_squares_and_covers_them_evenly(cell
     np.testing.assert_allclose(counts, 20_000 / cells**2, rtol=0.3)
 
 
+@pytest.mark.slow
 def test_blobs_have_the_spread_that_is_asked_for_around_centres_of_their_own():
     batch = blobs(1, 9000, classes=3, features=4, std=0.5)
     groups = [np.asarray(batch["x"])[np.asarray(batch["y"]) == label] for label in range(3)]
@@ -145,6 +148,7 @@ def test_blobs_have_the_spread_that_is_asked_for_around_centres_of_their_own():
     assert len(np.unique(still["x"], axis=0)) == 3
 
 
+@pytest.mark.slow
 def test_the_valley_is_a_quadratic_with_its_condition_number():
     hessian = jax.hessian(partial(valley, condition=1e3))(jnp.ones(4))
     eigenvalues = np.linalg.eigvalsh(hessian)
@@ -243,6 +247,7 @@ def _parses(text, form):
     return True
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("size", "count"), [(8, 1), (33, 5)])
 def test_boxes_of_a_scene_hold_exactly_the_pixels_of_their_digit(size, count):
     scenes = digit_scenes(0, BUNCH.images, BUNCH.target, n=40, size=size, count=count)

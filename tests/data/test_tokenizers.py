@@ -154,6 +154,7 @@ def test_encoding_agrees_with_hugging_face():
     assert ours.encode(text).tolist() == theirs.encode(text).ids
 
 
+@pytest.mark.slow
 def test_it_learns_and_encodes_half_a_million_characters():
     tokenizer = bpe_tokenizer(ENGLISH, 1256)
     ids = tokenizer.encode(ENGLISH)

@@ -79,6 +79,7 @@ def test_a_step_is_the_same_alone_compiled_and_under_vmap():
     np.testing.assert_array_equal(alone, jax.vmap(lambda n: source(KEY, n)["y"])(steps))
 
 
+@pytest.mark.slow
 def test_validation_and_train_windows_of_one_array_share_no_token():
     train, validation = Windows(TOKENS, 16, 4, size=800), Windows(TOKENS, 16, 4, start=800)
     for number in range(16):
@@ -135,6 +136,7 @@ def test_batches_of_a_file_are_taken_up_where_they_were_left(tmp_path):
     np.testing.assert_array_equal(next(first)["x"], next(second)["x"])
 
 
+@pytest.mark.slow
 def test_each_of_several_processes_reads_its_rows(tmp_path, monkeypatch):
     write_tokens(tmp_path / "a.bin", TOKENS, "uint16")
     mapped = MappedWindows(tmp_path / "a.bin", 10, 8)

@@ -25,6 +25,7 @@ def test_the_others_are_gaussian_and_their_places_uniform():
     np.testing.assert_allclose((kernels != 0).mean(0), 0.25, atol=4 * np.sqrt(0.25 * 0.75 / 2000))
 
 
+@pytest.mark.slow
 def test_bits_are_the_same_eager_compiled_and_vmapped():
     keys = jax.random.split(KEY, 3)
     draw = lambda key: sparse(0.5, 0.3)(key, (5, 7))

@@ -37,7 +37,7 @@ def test_swish_is_another_name_of_silu():
     assert repr(layers.swish()) == "silu()"
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("made", "function"),
     [

@@ -117,6 +117,7 @@ def test_a_cache_that_is_full_says_so_or_gives_nan():
     assert bool(jnp.isnan(y).all())
 
 
+@pytest.mark.slow
 def test_dropout_draws_with_a_key_and_wants_one_in_training():
     layer = multi_head_attention(2, dropout=0.5)
     x = jnp.asarray(X, jnp.float32)

@@ -107,6 +107,7 @@ def test_batch_norm_refuses_a_momentum_outside_its_range(momentum: float):
 MASK = jnp.arange(5) < jnp.array([[5], [2], [0], [1], [4], [3]])
 
 
+@pytest.mark.slow
 def test_masked_statistics_and_gradients_are_those_of_what_is_left():
     weights = jnp.asarray(RANDOM.normal(size=(6, 5, 3)), jnp.float32)
 

@@ -177,6 +177,7 @@ def test_both_ways_agree_with_torch(name: str, packed: bool) -> None:
         )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_two_layers_agree_with_torch(name: str) -> None:
     family = FAMILIES[name]

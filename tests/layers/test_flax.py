@@ -117,6 +117,7 @@ def only_arrays_by_name(tree):
 # --- Linen ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_linen_starts_as_flax_starts_it():
     params, state = from_flax(Net()).init(key, x)
     variables = Net().init(key, x, train=False)
@@ -144,6 +145,7 @@ def test_linen_trains_as_flax_trains_it():
     assert float(jnp.abs(after["batch_stats"]["BatchNorm_0"]["mean"]).max()) > 0
 
 
+@pytest.mark.slow
 def test_linen_key_in_evaluation_is_monte_carlo_dropout_where_the_keywords_allow_it():
     layer = from_flax(Attentive())
     params, state = layer.init(key, x)
@@ -264,6 +266,7 @@ def test_nnx_instance_is_left_as_it_is():
     assert module.drop.deterministic and module.norm.use_running_average
 
 
+@pytest.mark.slow
 def test_nnx_streams_of_stacked_blocks_are_independent_and_quiet_in_evaluation():
     layer = from_flax(lambda rngs: Stacked(rngs=rngs))
     params, state = layer.init(key, x)
@@ -339,6 +342,7 @@ def test_training_without_a_key_raises(make):
         jax.jit(lambda params: layer.apply(params, state, x, train=True))(params)
 
 
+@pytest.mark.few(1)
 @layers
 def test_no_key_is_used_twice(make):
     layer = make()
@@ -356,6 +360,7 @@ def test_draws_are_those_of_the_key(make):
     assert not np.allclose(first, other)
 
 
+@pytest.mark.few(1)
 @layers
 def test_jit_and_gradient_agree_with_eager(make):
     layer = make()
@@ -415,6 +420,7 @@ def test_layer_within_a_model_learns_and_trains_its_statistics(make):
     np.testing.assert_allclose(mean, (hidden @ first["kernel"] + first["bias"]).mean(0), atol=0.1)
 
 
+@pytest.mark.slow
 @layers
 @pytest.mark.mixed_dtypes("Flax promotes a half-precision input to the type of its params, as `plan` sees")
 def test_layer_can_be_cast_and_frozen(make):

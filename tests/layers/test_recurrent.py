@@ -148,6 +148,7 @@ def test_a_padded_sequence_gives_what_the_unpadded_one_gives(reverse: bool, garb
             np.testing.assert_array_equal(y[row, length:], 0.0)
 
 
+@pytest.mark.slow
 def test_what_is_in_the_padding_does_not_reach_the_gradients():
     for cell in (by_composition(), stacked(lstm_cell(3), gru_cell(3, reset_after=False))):
         model = recurrent(cell)
@@ -168,6 +169,7 @@ def test_bidirectional_hands_the_mask_to_both_ways():
     close(y[0, :3], model.apply(params, {}, X[:, :3])[0][0])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("cell", [by_composition(), stacked(lstm_cell(3), gru_cell(3))], ids=["scanned", "stacked"])
 def test_a_sequence_of_padding_alone_keeps_its_carry_and_gives_zeros(cell: Any):
     model = bidirectional(cell, return_carry=True)

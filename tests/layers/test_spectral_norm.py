@@ -96,6 +96,7 @@ def test_evaluation_leaves_the_vectors_alone_and_a_frozen_layer_always_does():
     jax.tree.map(np.testing.assert_array_equal, model.apply({}, state, X, train=True)[1], state)
 
 
+@pytest.mark.slow
 def test_a_kernel_of_zeros_stays_zero_and_recovers():
     layer = spectral_norm(dense(3, kernel_init=jax.nn.initializers.zeros))
     params, state = layer.init(KEY, X)

@@ -106,6 +106,7 @@ def test_repeat_refuses_a_number_that_is_not_positive(n: int):
 # --- remat --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("policy", [None, jax.checkpoint_policies.dots_saveable])
 def test_remat_changes_no_value_and_no_gradient(policy: Any):
     block = serial(dense(4), batch_norm(), dropout(0.5))

@@ -95,6 +95,7 @@ def test_models_have_recipes(model):
     assert from_json(to_json(model)) is model
 
 
+@pytest.mark.slow
 def test_linear_regression_reaches_least_squares_on_diabetes():
     data = dl.data.diabetes()
     x, y = data.train["x"], data.train["y"]

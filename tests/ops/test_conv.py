@@ -216,6 +216,7 @@ def test_kernels_under_vmap_stay_one_batched_matrix_product_on_cpu():
     assert "batching_dims = [0] x [0]" in _lowered(batched, "cpu", jnp.stack([x] * 5), kernels)
 
 
+@pytest.mark.slow
 def test_conv_is_twice_differentiable_in_both_modes():
     x, kernel = _normal(0, (1, 4, 4, 2)), _normal(1, (3, 3, 2, 2))
 

@@ -97,6 +97,7 @@ def test_it_is_the_gradient_of_conv(padding, window, strides, dilation):
     assert padding != "SAME" or y.shape[1] == 4 * strides
 
 
+@pytest.mark.slow
 def test_causal_outputs_see_no_later_input():
     kernel = _normal(0, (5, 1, 1))
     jacobian = jax.jacobian(lambda x: conv_transpose(x, kernel, strides=2, padding="causal").ravel())(

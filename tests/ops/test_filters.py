@@ -90,6 +90,7 @@ def test_a_plain_image_stays_plain_up_to_its_border():
     assert jnp.abs(apply_filter(plain, filters.laplacian(), padding="constant")).max() > 1  # why that is no default
 
 
+@pytest.mark.slow
 def test_gaussian_blurs_of_any_width_are_finite_and_differentiable():
     narrow = jax.jit(filters.gaussian, static_argnums=0)(3, 1e-3)
     np.testing.assert_array_equal(narrow, np.pad([[1.0]], 1))
@@ -99,6 +100,7 @@ def test_gaussian_blurs_of_any_width_are_finite_and_differentiable():
     np.testing.assert_allclose(slope(1.0), by_difference, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_filters_are_differentiable_in_images_and_filter_and_keep_half_precision():
     images, filter = jnp.asarray(IMAGES[:1]), jnp.asarray(np.random.default_rng(2).normal(size=(3, 3)), jnp.float32)
     for padding in ("nearest", "wrap"):

@@ -33,6 +33,7 @@ def test_l2_normalise_agrees_with_torch_in_value_and_gradient(axis: Any):
     np.testing.assert_allclose(gradient, tensor.grad, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1, 1, width=32), min_size=4, max_size=4), st.integers(-120, 126))
 def test_l2_normalise_gives_length_one_whatever_the_length(values: list[float], power: int):
     vector = np.array(values, np.float32)

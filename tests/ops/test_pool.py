@@ -135,6 +135,7 @@ def test_a_window_of_many_elements_is_pooled_like_any_other():
     np.testing.assert_allclose(avg_pool(x, 50), blocks.mean(2), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("pool", [max_pool, avg_pool])
 def test_pools_map_and_differentiate_twice_in_both_modes(pool):
     apply = functools.partial(pool, window=2, strides=1, padding="SAME")

@@ -86,6 +86,7 @@ def test_fit_cuts_the_batches_of_a_source():
     assert np.any(parts.metrics["loss"] != whole.metrics["loss"])  # sums in another order
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("count", [2, 16])
 def test_however_many_parts_the_gradient_is_that_of_the_whole(count):
     whole, told = take(1, make_batch())
@@ -113,6 +114,7 @@ def test_parts_of_equal_weight_are_what_optax_gathers():
     close(take(PARTS, batch, inner)[0].params, params)
 
 
+@pytest.mark.slow
 def test_losses_and_metrics_that_are_numbers_weigh_as_much_as_their_rows():
     def objective(params, state, batch, *, key, train, hparams):
         values = losses.cross_entropy(MODEL.apply(params, state, batch["x"])[0], batch["y"])
@@ -142,6 +144,7 @@ def test_the_gradient_elsewhere_that_sam_asks_for_is_that_of_the_whole_batch():
     )
 
 
+@pytest.mark.slow
 def test_an_augmentation_sees_the_whole_batch():
     options: dict[str, Any] = {"batch_size": ROWS, "augment": dl.augment.noise(0.5), "optimizer": optax.sgd(1.0)}
     steps = [prepare(MODEL, (BATCH["x"], BATCH["y"]), accumulate=count, **options).step for count in (1, PARTS)]
@@ -184,6 +187,7 @@ def test_each_part_draws_its_own_numbers():
     )
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_part():
     x, y = jnp.zeros((1024, 64)), jnp.zeros((1024, 1))
     model = layers.serial(layers.dense(256), jnp.tanh, layers.dense(256), jnp.tanh, layers.dense(1))
@@ -227,6 +231,7 @@ assert moved(lambda batch: {"x": batch["x"].reshape(2, 16, 8)})
 """
 
 
+@pytest.mark.slow
 def test_no_row_leaves_its_device():
     paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     several = {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}

@@ -236,6 +236,7 @@ def test_the_learning_rate_is_logged_where_it_is_known(data):
     assert "learning_rate" not in fit(SOFTMAX, data, optimizer=optax.adam(1e-2), steps=5).metrics
 
 
+@pytest.mark.slow
 def test_a_schedule_of_ones_own_may_branch_on_the_step(data):
     def schedule(step):
         return jax.lax.cond(step < 3, lambda: 0.1, lambda: 0.01)

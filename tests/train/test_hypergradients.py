@@ -63,6 +63,7 @@ def test_the_hypergradient_agrees_with_finite_differences(clouds, name, remat):
         assert abs(numeric) > 10 * 1e-6 / (0.02 * at), "the derivative must stand out of the noise"
 
 
+@pytest.mark.slow
 def test_gradient_descent_on_least_squares_has_a_closed_form():
     random = np.random.default_rng(1)
     x, w = random.normal(size=(16, 3)), random.normal(size=(3, 1))

@@ -178,6 +178,7 @@ def test_a_run_is_trained_for_longer(model, data, tmp_path):
     assert_same_run(dl.load(tmp_path, data=data).resume(steps=60, progress=False), fit(model, data, epochs=12))
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_is_shown_and_needs_a_flag(model, data, tmp_path):
     fit(model, data, out=tmp_path, epochs=2)
     words = (

@@ -131,6 +131,7 @@ def test_a_run_that_is_not_finite_says_where_and_keeps_finite_params(at):
     assert run.plot().axes and run._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_rate_that_overflows_the_update_stops_the_run(data):
     run = dl.fit(
         dl.models.softmax_regression(3),

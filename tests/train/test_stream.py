@@ -436,7 +436,7 @@ def loader(break_at=None):
 KINDS = [loader, Again, generator, grain_loader, grain_pipeline, grain_iterator, grain_windows]
 
 
-@pytest.mark.few(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("make", KINDS)
 def test_a_run_whose_loader_broke_goes_on_to_the_same_bits(make, tmp_path):
     whole = fit(make(), steps=320)
