@@ -238,8 +238,10 @@ class Loop:
         return self.saver is not None and bool(self.fleet.agree([self.saver.is_due(step)])[0])
 
     def _is_interrupted(self) -> bool:
-        self.interrupt.requested = WORDS[self.fleet.agree([WORDS.index(self.interrupt.requested)])[0]]
-        return bool(self.interrupt.requested)
+        agreed = WORDS[self.fleet.agree([WORDS.index(self.interrupt.requested)])[0]]
+        if agreed:  # and never taken back: a signal may have come since it was looked at
+            self.interrupt.requested = agreed
+        return bool(agreed)
 
     def _evaluate(self) -> Any:
         start, size = self.setup.inputs.splits["validation"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dlcore as dl
+from dlcore.train._fleet import Fleet
 from dlcore.train._signals import Interrupt
 
 MODEL = dl.models.linear()
@@ -62,6 +63,21 @@ def test_no_test_split_is_measured_after_an_interrupt(data):
 
     run = dl.fit(dl.models.softmax_regression(3), data, loss=loss, progress=False, batch_size=8)
     assert run.stopped == "interrupted" and not any(name.startswith("test_") for name in run.metrics)
+
+
+def test_no_signal_is_lost_while_processes_agree_on_whether_one_came(monkeypatch):
+    agree, asked = Fleet.agree, []
+
+    def signalled(self, numbers):
+        agreed = agree(self, numbers)
+        if numbers == [0]:  # no signal yet
+            asked.append(numbers)
+            if len(asked) == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+        return agreed
+
+    monkeypatch.setattr(Fleet, "agree", signalled)
+    assert fit(batches(1000)).stopped == "interrupted"
 
 
 def test_a_second_interrupt_stops_at_once():
