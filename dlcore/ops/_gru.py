@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from dlcore.ops._linear import linear
-from dlcore.ops._over_time import Cell, Weights, run, scan_steps, with_time_first
+from dlcore.ops._over_time import Cell, Weights, run, scan_steps, sigmoid, with_time_first
 from dlcore.ops._recurrence_shapes import expect_recurrence
 
 __all__ = ["gru", "gru_step"]
@@ -79,7 +79,7 @@ def gru_step(
         (gates, from_x), (own_gates, own_new) = _gates_and_new(x), _gates_and_new(recurrent_bias)
         return _step((gates + own_gates + h @ of_gates, own_new + h @ of_new, from_x), (h,))[0][0]
     gates, from_x = _gates_and_new(x)
-    r, z = jnp.split(_sigmoid(gates + h @ of_gates), 2, -1)
+    r, z = jnp.split(sigmoid(gates + h @ of_gates), 2, -1)
     n = jnp.tanh(from_x + (r * h) @ of_new)
     return n + z * (h - n)
 
@@ -100,15 +100,11 @@ def _parts(kernel: Any, recurrent_kernel: Any, bias: Any, recurrent_bias: Any) -
 
 def _step(parts: tuple[jax.Array, ...], carry: tuple[jax.Array]) -> tuple[tuple[jax.Array], Any]:
     (gates, from_h, from_x), (h,) = parts, carry
-    r, z = jnp.split(_sigmoid(gates), 2, -1)
+    r, z = jnp.split(sigmoid(gates), 2, -1)
     n = jnp.tanh(from_x + r * from_h)
     of_n = (1 - z) * (1 - n * n)
     of_gates = jnp.concatenate([of_n * from_h * r * (1 - r), (h - n) * z * (1 - z)], -1)
     return (n + z * (h - n),), (of_gates, of_n * r, of_n, z)
-
-
-def _sigmoid(z: jax.Array) -> jax.Array:
-    return 0.5 * jnp.tanh(0.5 * z) + 0.5
 
 
 def _tangent(slopes: Any, parts_dot: tuple[jax.Array, ...], carry_dot: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dlcore.ops._over_time import Cell, Weights, run, with_time_first
+from dlcore.ops._over_time import Cell, Weights, run, sigmoid, with_time_first
 from dlcore.ops._recurrence_shapes import expect_recurrence
 
 __all__ = ["lstm", "lstm_parts", "lstm_step"]
@@ -76,13 +76,9 @@ def lstm_parts(kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array) 
 
 def lstm_step(z: tuple[jax.Array, ...], carry: Carry) -> tuple[Carry, Any]:
     """One step from what goes into the functions of i, f, g and o: the new carry, and what `_tangent` needs."""
-    i, f, g, o = _sigmoid(z[0]), _sigmoid(z[1]), jnp.tanh(z[2]), _sigmoid(z[3])
+    i, f, g, o = sigmoid(z[0]), sigmoid(z[1]), jnp.tanh(z[2]), sigmoid(z[3])
     c = f * carry[1] + i * g
     return (o * jnp.tanh(c), c), (i, f, g, o, carry[1])
-
-
-def _sigmoid(z: jax.Array) -> jax.Array:
-    return 0.5 * jnp.tanh(0.5 * z) + 0.5
 
 
 @functools.partial(jax.checkpoint, prevent_cse=False)  # the gates are kept for the way back, and nothing made of them

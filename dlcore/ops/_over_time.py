@@ -17,7 +17,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from dlcore.ops._linear import linear
 
-__all__ = ["Cell", "Weights", "run", "scan_steps", "with_time_first"]
+__all__ = ["Cell", "Weights", "run", "scan_steps", "sigmoid", "with_time_first"]
 
 Carry = tuple[jax.Array, ...]
 
@@ -95,6 +95,11 @@ def with_time_first(loop: Callable[..., Any], x: jax.Array, carry: Any, mask: ja
     hide = lambda x: x if valid is None else jnp.where(valid, x, jnp.zeros_like(x))
     carry, y = loop(hide(x), carry, valid, reverse)
     return carry, jnp.moveaxis(hide(y), 0, 1)
+
+
+def sigmoid(z: jax.Array) -> jax.Array:
+    """By tanh, which XLA vectorises on CPU."""
+    return 0.5 * jnp.tanh(0.5 * z) + 0.5
 
 
 def scan_steps(step: Callable[..., Any], x: Any, carry: Any, valid: Any, reverse: bool) -> Any:
