@@ -1,7 +1,6 @@
 """The lanes of a run on their devices: each device runs the same single-device program on lanes of its own."""
 
-import contextlib
-import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -222,16 +221,8 @@ def _padded(lanes: np.ndarray, length: int, none: int) -> np.ndarray:
 
 
 def _wait(tree: Any) -> Any:
-    # Python does not look at signals while it waits for a device, but does while it waits for another thread. (Asking
-    # again and again whether the device is ready makes a step of LeNet-5 10 % slower on two cores.)
-    ready = threading.Event()
-
-    def watch() -> None:
-        with contextlib.suppress(Exception):  # whoever fetches the values is told
-            jax.block_until_ready(tree)
-        ready.set()
-
-    threading.Thread(target=watch, name="dlcore-wait", daemon=True).start()
-    while not ready.wait(0.1):  # on Windows, signals are looked at in between only
-        pass
+    # Python looks at signals between its own instructions only, and not while it waits for a device.
+    for leaf in jax.tree.leaves(tree)[-1:]:
+        while not leaf.is_ready():
+            time.sleep(1e-4)
     return jax.device_get(tree)
