@@ -120,10 +120,15 @@ def read_bytes(path: str | os.PathLike[str], what: str, max_bytes: int = _ENOUGH
             raise DataError(f"{shown(path)}: expected {what} of at most {max_bytes} bytes, found {size}")
         try:
             with open(stream.fileno(), "rb", closefd=False) as file:
-                content = file.read(max_bytes + 1)
+                content = file.read(size + 1)  # not the bound: `read` asks for the memory of all that it is told to
+                while size < len(content) <= max_bytes:  # it grew, or its size is not told, as under /proc
+                    more = file.read(min(len(content), max_bytes + 1 - len(content)))
+                    if not more:
+                        break
+                    content += more
         except OSError as error:
             raise unreadable(path, what, error) from None
-    if len(content) > max_bytes:  # it grew, or its size is not told, as under /proc
+    if len(content) > max_bytes:
         raise DataError(f"{shown(path)}: expected {what} of at most {max_bytes} bytes, found more")
     return content
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import tracemalloc
 
 import pytest
 
@@ -66,6 +67,25 @@ def test_a_file_whose_size_is_not_told_is_bounded_too():
         return
     with pytest.raises(DataError, match="at most 10 bytes, found more"):
         read_text("/proc/self/maps", max_bytes=10)
+
+
+def test_a_small_file_takes_no_memory_of_what_a_file_may_be(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 10)
+    tracemalloc.start()
+    read_text(path, max_bytes=1 << 30)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20, peak
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end_and_bounded(tmp_path, monkeypatch):
+    path, told = tmp_path / "a.txt", os.fstat
+    path.write_text("x" * 1000)
+    monkeypatch.setattr(os, "fstat", lambda fd: os.stat_result((told(fd).st_mode, *[0] * 5, 7, *[0] * 3)))
+    assert read_text(path, max_bytes=1000) == "x" * 1000
+    with pytest.raises(DataError, match="at most 999 bytes, found more"):
+        read_text(path, max_bytes=999)
 
 
 def test_the_bundled_corpus_holds_out_its_last_tenth_and_nothing_of_it_is_in_train():
