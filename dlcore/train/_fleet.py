@@ -221,8 +221,11 @@ def _padded(lanes: np.ndarray, length: int, none: int) -> np.ndarray:
 
 
 def _wait(tree: Any) -> Any:
-    # Python looks at signals between its own instructions only, and not while it waits for a device.
+    # Python looks at signals between its own instructions only, and not while it waits for a device. Asking takes time
+    # from a CPU that computes: every 0.1 ms, 5 % of a LeNet-5 and 9 % of a Transformer on two cores.
+    began = time.perf_counter()
     for leaf in jax.tree.leaves(tree)[-1:]:
         while not leaf.is_ready():
-            time.sleep(1e-4)
+            waited = time.perf_counter() - began
+            time.sleep(min(max(waited / 50, 1e-4), 2e-3))
     return jax.device_get(tree)
