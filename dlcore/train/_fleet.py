@@ -227,5 +227,5 @@ def _wait(tree: Any) -> Any:
     for leaf in jax.tree.leaves(tree)[-1:]:
         while not leaf.is_ready():
             waited = time.perf_counter() - began
-            time.sleep(min(max(waited / 50, 1e-4), 2e-3))
+            time.sleep(min(max(waited / 100, 1e-4), 2e-3))
     return jax.device_get(tree)
