@@ -12,18 +12,16 @@ import numpy as np
 from dlcore.errors import CheckpointError
 from dlcore.train._fleet import Fleet, Shards
 from dlcore.train._history import History, loss_first
-from dlcore.train._lanes import map_lanes
-from dlcore.train._loss_scale import LossScale
-from dlcore.train._objective import build_optimizer
 from dlcore.train._patience import Patience
 from dlcore.train._prefetch import Prefetcher
 from dlcore.train._program import CAPACITY
 from dlcore.train._progress import Silent
+from dlcore.train._restore import restored
 from dlcore.train._rewind import is_small
 from dlcore.train._saver import Saver
 from dlcore.train._setup import Setup
 from dlcore.train._signals import WORDS, Interrupt
-from dlcore.train._snapshot import Snapshot, flatten, unflatten
+from dlcore.train._snapshot import Snapshot, flatten
 from dlcore.train._stream import STATE
 
 
@@ -93,33 +91,15 @@ class Loop:
         Raises:
           CheckpointError: lists the leaves that are missing, extra, or of another shape or type.
         """
-        arrays, fleet, self._hparams = snapshot.arrays, self.fleet, jax.device_get(hparams)
-        init = fleet.programs.init
-        like = jax.eval_shape(lambda: init((keys, hparams), None, None, inputs=self.setup.shapes))
-        has_optimizer = any(name.startswith("carry/opt_state/") for name in arrays)
-        told = {name: array for name, array in arrays.items() if not name.startswith(("carry/hparams/", "carry/key"))}
-        # Another precision than before: the scale of the loss starts anew, or is needed no more.
-        extra, has_extra = like.extra, any(name.startswith("carry/extra/") for name in arrays)
-        if extra is None:
-            told = {name: array for name, array in told.items() if not name.startswith("carry/extra/")}
-        like = like.replace(hparams=None, key=None, opt_state=like.opt_state if has_optimizer else None)
-        part = unflatten(like.replace(extra=extra if has_extra else None), told, "carry", where)
-        if extra is not None and not has_extra:
-            first = jax.tree.map(lambda leaf, own: jnp.broadcast_to(leaf, own.shape), LossScale.first(), extra)
-            part = part.replace(extra=first)
-        if not has_optimizer:
-            start = lambda own: build_optimizer(self.setup.optimizer, own[0]).init(own[1])
-            part = part.replace(opt_state=map_lanes(start, fleet.lanes and "loop")((hparams, part.params)))
-        self.carries = fleet.keep(fleet.split(part.replace(key=keys, hparams=hparams)))
-        if any(name.startswith("best/") for name in arrays):
-            self.best = fleet.split(unflatten((like.params, like.state), told, "best", where))
+        arrays, self._hparams = snapshot.arrays, jax.device_get(hparams)
+        self.carries, self.best = restored(arrays, keys, hparams, self.fleet, self.setup, where)
         if self.patience is not None:
             self.patience.restore(arrays)
         self.history, self.done = History.from_arrays(arrays), snapshot.step
         self._restored = self.done
         self.reasons = np.array(snapshot.reasons, object)
-        if self.reasons.shape != (fleet.count,):
-            raise CheckpointError(f"{where} has {len(self.reasons)} lanes and the run {fleet.count}")
+        if self.reasons.shape != (self.fleet.count,):
+            raise CheckpointError(f"{where} has {len(self.reasons)} lanes and the run {self.fleet.count}")
         if self.setup.inputs.stream is not None:
             self.setup.inputs.stream.seek(self.done, arrays.get(self.fleet.cursor(STATE)))
 

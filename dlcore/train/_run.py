@@ -1,6 +1,5 @@
 """A finished (or stopped) training run."""
 
-import functools
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from dlcore.data import Dataset, as_dataset
 from dlcore.places import place
@@ -18,17 +16,17 @@ from dlcore.report import curves, difference, page
 from dlcore.train._cache import compile_cache
 from dlcore.train._first_look import FirstLook
 from dlcore.train._folder import CHECKPOINTS
+from dlcore.train._fork import forked, joined, paired
+from dlcore.train._headline import headline, last_values
 from dlcore.train._history import History, loss_first
-from dlcore.train._hparams import Recorder
 from dlcore.train._inputs import check_split
-from dlcore.train._lanes import map_lanes
 from dlcore.train._objective import build_layer
 from dlcore.train._pages import run_sections
+from dlcore.train._predict import predict
 from dlcore.train._program import Program
-from dlcore.train._progress import span, spread
+from dlcore.train._progress import spread
 from dlcore.train._saver import open_snapshot
 from dlcore.train._setup import check_classes
-from dlcore.train._shortage import SHARE
 from dlcore.train._snapshot import Snapshot
 from dlcore.train._state import TrainState
 
@@ -141,7 +139,8 @@ class Run:
           ValueError: where nothing is left to do.
         """
         changes = {"epochs": epochs, "steps": steps} if epochs is not None or steps is not None else {}
-        run = self.again(self._joined() | changes, self.snapshot, out=self.folder, progress=progress, further=True)
+        arguments = joined(self.arguments, self.lanes) | changes
+        run = self.again(arguments, self.snapshot, out=self.folder, progress=progress, further=True)
         return replace(run, first_look=self.first_look)
 
     def fork(
@@ -168,19 +167,8 @@ class Run:
           CheckpointError: where there is no such checkpoint.
         """
         snapshot = self.snapshot if step is None else self._stored(step)
-        before = self._joined()
-        own = {name: value for name, value in changes.items() if name in before and name != "hparams"}
-        others = {name: value for name, value in changes.items() if name not in own and name != "hparams"}
-        hparams = {**(before["hparams"] or {}), **others, **changes.get("hparams", {})}
-        dropped = (
-            "once/",
-            *(["carry/opt_state/"] if "optimizer" in changes else []),
-            *(["patience/", "best/"] if {"patience", "monitor", "min_delta"} & set(changes) else []),
-        )
-        arrays = {name: array for name, array in snapshot.arrays.items() if not name.startswith(dropped)}
-        reasons = tuple(reason if reason.startswith("non-finite") else "" for reason in snapshot.reasons)
-        start = Snapshot(snapshot.step, arrays, reasons)
-        run = self.again(before | own | {"hparams": hparams or None}, start, out=out, progress=progress)
+        arguments, start = forked(joined(self.arguments, self.lanes), snapshot, changes)
+        run = self.again(arguments, start, out=out, progress=progress)
         return replace(run, parent=self, forked_at=snapshot.step, first_look=self.first_look)
 
     def plot_difference(self, name: str = "loss") -> Any:
@@ -195,7 +183,7 @@ class Run:
         if self.parent is None:
             raise ValueError("plot_difference: this run has no parent; `run.fork(...)` gives one that has")
         return difference(
-            *_paired(self.parent.metrics, self.metrics, name),
+            *paired(self.parent.metrics, self.metrics, name),
             names=("before", "forked"),
             title=f"{name.replace('_', ' ')}, forked at step {self.forked_at}",
             at=self.forked_at,
@@ -213,21 +201,7 @@ class Run:
         Raises:
           ValueError: for inputs of another shape.
         """
-        x = np.asarray(x)
-        if not x.ndim or not len(x):
-            raise ValueError(f"x: expected one or more examples (N, ...), found shape {x.shape}")
-        size, outputs = min(self.batch_size, len(x)), []
-        forward = _forward(self.model, self.lanes)
-        weights = (self.params, self.state, self.final.hparams)
-        with compile_cache():
-            for start in range(0, len(x), size):
-                batch = x[start : start + size]
-                batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
-                outputs.append(forward(weights, batch))
-        axis = 1 if self.lanes else 0
-        return jax.tree.map(
-            lambda *parts: lax.slice_in_dim(jnp.concatenate(parts, axis), 0, len(x), axis=axis), *outputs
-        )
+        return predict(self.model, self._weights, x, self.batch_size, self.lanes)
 
     def evaluate(self, data: Any = "test") -> dict[str, np.ndarray]:
         """Returns the means of loss and metrics over a split of the run's data, or over other data.
@@ -257,9 +231,8 @@ class Run:
             check_classes(len(dataset.classes), layer.plan(arrays["x"][: self.batch_size]).output)
         with compile_cache():
             arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
-            weights = (self.params, self.state, self.final.hparams)
             order = [np.arange(len(self.arguments), dtype=np.int32)] if self.lanes else []
-            values = self.programs(self.lanes).evaluate(weights, *order, arrays, 0, len(arrays["x"]))
+            values = self.programs(self.lanes).evaluate(self._weights, *order, arrays, 0, len(arrays["x"]))
         return {name: np.asarray(value) for name, value in loss_first(values).items()}
 
     def plot(self, *names: str) -> Any:
@@ -275,16 +248,8 @@ class Run:
 
     def summary(self) -> dict[str, np.ndarray]:
         """Returns the last value of every metric: training values over the last epoch (or the last 20 steps)."""
-        last: dict[str, np.ndarray] = {}
-        for name, rows in self.metrics.items():
-            if name.startswith("test_"):
-                last[name] = rows
-            elif not name.endswith(("_step", "_norm")) and name != "learning_rate" and rows.shape[-1]:
-                count = 1 if name.startswith("validation_") else self._window()
-                ends = [lane[np.isfinite(lane)][-count:] for lane in np.atleast_2d(rows)]
-                means = np.array([end.mean() if end.size else np.nan for end in ends])
-                last[name] = means if rows.ndim > 1 else means[0]
-        return last
+        window = 20 if self.data is None else max(1, len(self.data.train["x"]) // self.batch_size)
+        return last_values(self.metrics, window)
 
     def report(self, path: str | Path) -> None:
         """Writes one HTML file that needs no other: results, curves, configuration; for classifiers what they confuse.
@@ -305,17 +270,6 @@ class Run:
         )
         return f"<p>{html.escape(self.headline())}</p><table>{''.join(rows)}</table>"
 
-    def _joined(self) -> dict[str, Any]:
-        """Returns arguments of `fit` that train all lanes of this run."""
-        first = dict(self.arguments[0])
-        if first["data"] is None:
-            raise ValueError("this run was loaded without its data: dl.load(..., data=...)")
-        if self.lanes is None:
-            return first
-        if any(own["hparams"] != first["hparams"] for own in self.arguments):
-            raise ValueError("lanes with different hyperparameters are no one run: take one with `lane(i)`")
-        return first | {"seeds": [own["key"] for own in self.arguments]}
-
     def _stored(self, step: int) -> Snapshot:
         if self.folder is None:
             raise ValueError(
@@ -323,49 +277,16 @@ class Run:
             )
         return open_snapshot(self.folder / CHECKPOINTS, step)  # pyright: ignore[reportReturnType]
 
-    def _window(self) -> int:
-        if self.data is None:
-            return 20
-        return max(1, len(self.data.train["x"]) // self.batch_size)
+    @property
+    def _weights(self) -> tuple[Any, Any, Any]:
+        return self.params, self.state, self.final.hparams
 
     def headline(self) -> str:
         """Returns the run in one line."""
-        steps = np.atleast_1d(np.asarray(self.final.step))
-        hparams = {name: np.ravel(value)[0] if np.ndim(value) else value for name, value in self.hparams.items()}
-        name = repr(build_layer(self.model, Recorder(hparams)))
-        name = name if len(name) <= 60 else name.split("(")[0] + "(...)"
-        seeds = f", {len(steps)} seeds" if self.lanes else ""
-        reasons = sorted(set(np.atleast_1d(self.stopped)))
-        said = "" if reasons == ["finished"] else f", stopped: {', '.join(reasons)}"
-        said += "; resume() goes on" if {"interrupted", "terminated"} & set(reasons) else ""
-        where = f" on {self.data.name}" if self.data else ""
-        count = f"{steps.max():,}" if steps.min() == steps.max() else f"{steps.min():,} to {steps.max():,}"
-        times = f" in {span(self.run_seconds)} + {span(self.compile_seconds)} to compile" if self.run_seconds else ""
-        if self.wait_seconds > SHARE * self.run_seconds:
-            times += f" ({span(self.wait_seconds)} waiting for data)"
-        return f"{name}{where}{seeds}: {count} steps{times}{said}"
-
-
-@functools.lru_cache(maxsize=32)
-def _forward(model: Any, lanes: str | None) -> Any:
-    def outputs(weights: Any, x: Any) -> Any:
-        params, state, hparams = weights
-        return build_layer(model, hparams).apply(params, state, x)[0]
-
-    return jax.jit(map_lanes(outputs, lanes))
+        return headline(self)
 
 
 def _one(values: Any) -> Any:
     """Returns the number that all lanes share, or their numbers."""
     is_shared = isinstance(values, np.ndarray) and values.ndim and (values == values[0]).all()
     return values[0].item() if is_shared else values
-
-
-def _paired(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> tuple[Any, Any, Any]:
-    """Returns the steps that both runs have measured, and the values of both."""
-    if name.startswith("validation_"):
-        places = [np.atleast_2d(metrics["validation_step"])[0] for metrics in (before, after)]
-    else:
-        places = [np.arange(1, np.shape(metrics[name])[-1] + 1) for metrics in (before, after)]
-    steps, first, second = np.intersect1d(*places, return_indices=True)
-    return steps, np.asarray(before[name])[..., first], np.asarray(after[name])[..., second]
