@@ -26,9 +26,9 @@ from dlcore.train._predict import predict
 from dlcore.train._program import Program
 from dlcore.train._progress import spread
 from dlcore.train._saver import open_snapshot
-from dlcore.train._setup import check_classes
 from dlcore.train._snapshot import Snapshot
 from dlcore.train._state import TrainState
+from dlcore.train._trace import check_classes
 
 
 @dataclass(frozen=True, repr=False, eq=False)

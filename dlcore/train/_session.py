@@ -23,10 +23,11 @@ from dlcore.train._program import CAPACITY, program
 from dlcore.train._progress import Silent, make_progress
 from dlcore.train._run import Run
 from dlcore.train._saver import Saver, open_snapshot
-from dlcore.train._setup import PREPARED, Setup, check_weights, prepare
+from dlcore.train._setup import PREPARED, Setup, prepare
 from dlcore.train._signals import Interrupt
 from dlcore.train._snapshot import Snapshot, shared
 from dlcore.train._store import Store
+from dlcore.train._weights import check_weights
 
 # The arguments of `fit` that make a run, with their defaults: those of `prepare`, and the rest.
 DEFAULTS: dict[str, Any] = {

@@ -1,27 +1,22 @@
 """What `fit` and `make_run` share: their arguments, resolved and checked before anything is compiled."""
 
-import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dlcore import losses
 from dlcore import metrics as measures
-from dlcore.checks import shapes_of
 from dlcore.core import Layer
 from dlcore.errors import suggest, suggest_arguments
 from dlcore.optim import adam
 from dlcore.recipe import recipe_of
 from dlcore.scale import Layout, as_layout
-from dlcore.train._accumulate import check_accumulate, cut_rows
+from dlcore.train._accumulate import check_accumulate
 from dlcore.train._augmented import augmented
 from dlcore.train._hparams import (
-    Recorder,
-    as_arrays,
     check_builders,
     is_builder,
     split_hparams,
@@ -30,9 +25,10 @@ from dlcore.train._hparams import (
 )
 from dlcore.train._inputs import Inputs, Shapes, as_inputs, rows_of
 from dlcore.train._mesh import on_mesh
-from dlcore.train._objective import build_function, build_layer, build_optimizer, supervised
+from dlcore.train._objective import supervised
 from dlcore.train._precision import as_dtype, in_dtype
 from dlcore.train._step import gradient_step
+from dlcore.train._trace import trace
 
 
 class Setup(NamedTuple):
@@ -115,7 +111,7 @@ def prepare(
     classes = len(inputs.dataset.classes) if inputs.dataset is not None else 0
     names = tuple(sorted(values))
     batch = Shapes.of(inputs.batch)
-    traced = _trace(model, objective, build, augment, shapes, batch, names, classes, step is None, accumulate)
+    traced = trace(model, objective, build, augment, shapes, batch, names, classes, step is None, accumulate)
     if step is None and (unread := [name for name in hparams or {} if name not in traced.read]):
         raise ValueError(f"hparams: nothing reads {unread[0]!r}{suggest(unread[0], traced.read)}")
     total = _total(epochs, steps, inputs)
@@ -147,36 +143,6 @@ def prepare(
 PREPARED = {name: parameter.default for name, parameter in inspect.signature(prepare).parameters.items()}
 
 
-def check_weights(setup: Setup, params: Any, state: Any) -> None:
-    """Compares given weights with the model's, leaf by leaf.
-
-    Raises:
-      ValueError: lists what is missing, what is extra, and what has another shape or type.
-    """
-    layer = build_layer(setup.model, setup.hparams)
-    plan = layer.plan(*setup.shapes.tree)
-    problems = []
-    for what, given, wanted in (("params", params, plan.params), ("state", state, plan.state)):
-        found, expected = ({jax.tree_util.keystr(k): v for k, v in _leaves(tree)} for tree in (given, wanted))
-        problems += [f"{what}{path} is missing" for path in expected if path not in found]
-        problems += [f"{what}{path} is not in this model" for path in found if path not in expected]
-        problems += [
-            f"{what}{path} is {_say(found[path])} and should be {_say(expected[path])}"
-            for path in expected
-            if path in found and _say(found[path]) != _say(expected[path])
-        ]
-    if problems:
-        raise ValueError(f"params do not fit {layer!r}: " + "; ".join(problems))
-
-
-def _leaves(tree: Any) -> Any:
-    return jax.tree_util.tree_leaves_with_path(shapes_of(tree))
-
-
-def _say(shape: jax.ShapeDtypeStruct) -> str:
-    return f"{shape.shape} {shape.dtype}"
-
-
 def _is_classification(inputs: Inputs) -> bool:
     if inputs.dataset is not None:
         return inputs.dataset.task == "classification"
@@ -200,60 +166,6 @@ def _fixed(metrics: Any) -> Any:
     if odd := [one for one in (fixed.values() if isinstance(fixed, dict) else fixed) if not callable(one)]:
         raise TypeError(f"metrics: expected functions (predictions, targets) -> array, found {odd[0]!r}")
     return fixed
-
-
-class _Traced(NamedTuple):
-    measured: tuple[str, ...]
-    read: frozenset[str]
-
-
-@functools.lru_cache(maxsize=32)
-def _trace(
-    model: Any,
-    objective: Any,
-    optimizer: Any,
-    augment: Any,
-    inputs: Shapes,
-    batch: Shapes,
-    names: tuple[str, ...],
-    classes: int,
-    updates: bool,
-    accumulate: int,
-) -> _Traced:
-    """Finds in milliseconds what does not fit, by one abstract pass over everything, before any compiler runs."""
-    measured, read = [], set()
-
-    def trace(key: Any, values: Any, batch: Any) -> Any:
-        hparams = Recorder(values)
-        layer = build_layer(model, hparams)
-        check_classes(classes, layer.plan(*inputs.tree).output)
-        params, state = layer.init(key, *inputs.tree)
-        transform = build_optimizer(optimizer, hparams)
-        opt_state = transform.init(params)
-        if augment is not None:
-            batch = build_function(augment, hparams)(key, batch)
-        if accumulate > 1:
-            batch = jax.tree.map(lambda leaf: leaf[0], cut_rows(batch, accumulate))
-        if objective is not None:
-            function = build_function(objective, hparams)
-            loss, (_, metrics) = function(params, state, batch, key=key, train=True, hparams=hparams)
-            measured.extend(metrics)
-        if updates and not hparams.names.issuperset(names):  # a schedule may read one as late as this
-            transform.update(params, opt_state, params)
-        read.update(hparams.names)
-
-    hparams = shapes_of(as_arrays(dict.fromkeys(names, 0.5)))
-    jax.eval_shape(trace, jax.eval_shape(lambda: jax.random.key(0)), hparams, batch.tree)
-    return _Traced(tuple(measured), frozenset(read))
-
-
-def check_classes(classes: int, output: Any) -> None:
-    """Refuses labels that the model has no output for; compiled code would give NaN."""
-    if hasattr(output, "shape") and classes > output.shape[-1]:
-        raise ValueError(
-            f"labels: the data have {classes} classes (labels up to {classes - 1}) and the model {output.shape[-1]} "
-            f"outputs; give it {classes}"
-        )
 
 
 def _hint(thing: Any) -> str:

@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,8 @@ import jax
 import numpy as np
 
 from dlcore.errors import CheckpointError
-from dlcore.places import absolute, children, is_bucket, move, place, reaching, remove
+from dlcore.places import absolute, is_bucket, place, reaching
 from dlcore.train._checkpoint import (
-    COMMITTED,
     KEY,
     SCHEMA,
     Damaged,
@@ -27,8 +25,8 @@ from dlcore.train._checkpoint import (
     read_header,
     reason,
 )
+from dlcore.train._shelf import Shelf
 
-TRASH, REPLACED = "deleted-", "replaced-"
 PIECE = 1 << 25  # bytes; Orbax compresses the pieces side by side
 
 
@@ -55,9 +53,6 @@ class Store:
     all arrays follow each other after a first zero (Orbax takes less than half as long for that as for many small
     arrays), and the metadata say their names, dtypes and shapes in that order, `meta`, and BLAKE2b digests of it all.
 
-    On a disk a folder gets its name when it is complete. A bucket has no names to give: there a checkpoint counts once
-    Orbax has written `commit_success.txt`, its last object, and that is the first to be deleted.
-
     Args:
         path: the folder; made by the first `save`, which also clears away what an earlier writer left half done.
         keep_last: how many of the newest stay; all of them for None.
@@ -81,6 +76,7 @@ class Store:
         if keep_best < 0:
             raise ValueError(f"keep_best: expected a whole number from 0 on, found {keep_best!r}")
         self.path, self._keep_last, self._keep_best = place(path), keep_last, keep_best
+        self._shelf = Shelf(self.path)
         self._scores: dict[int, float | None] = {}  # of all the checkpoints that are there
         self._writer: Any = None
         self._pending: concurrent.futures.Future[None] | None = None
@@ -157,7 +153,7 @@ class Store:
     def steps(self) -> list[int]:
         """The checkpoints that are there and were written to the end, in ascending order."""
         with reaching(self.path):
-            return [step for step, folder in self._folders().items() if is_committed(folder)]
+            return [step for step, folder in self._shelf.folders().items() if is_committed(folder)]
 
     def load(self, step: int | None = None) -> Stored:
         """Reads a checkpoint; without a step, the newest that is not damaged.
@@ -167,7 +163,7 @@ class Store:
         """
         skipped = []
         with reaching(self.path):
-            folders = self._folders()
+            folders = self._shelf.folders()
         if step is not None and step not in folders:
             there = ", ".join(map(str, self.steps())) or "none"
             raise CheckpointError(f"{self.path / str(step)}: no such checkpoint; there are: {there}")
@@ -178,23 +174,6 @@ class Store:
             except Damaged as damage:
                 skipped.append(str(damage))
         raise CheckpointError("; ".join(skipped) or f"{self.path}: expected a checkpoint, found none")
-
-    def _folders(self) -> dict[int, Path]:
-        found = {}
-        for prefix in (REPLACED, ""):  # a replaced one counts until its successor is there
-            for folder in self._named(prefix):
-                number = folder.name.removeprefix(prefix)
-                if is_bucket(folder):  # where a writer that is stopped leaves halves of both
-                    counts = is_committed(folder)
-                else:
-                    counts = prefix == "" or not is_committed(self.path / number)
-                if counts:
-                    found[int(number)] = folder
-        return dict(sorted(found.items()))
-
-    def _named(self, prefix: str) -> list[Path]:
-        there = children(self.path) if is_bucket(self.path) else self.path.glob(f"{prefix}[0-9]*")
-        return [folder for folder in there if re.fullmatch(f"{prefix}(0|[1-9][0-9]*)", folder.name)]
 
     def _write(self, header: dict[str, Any], data: np.ndarray) -> None:
         step, header["digest"] = header["step"], digest(data)
@@ -208,7 +187,7 @@ class Store:
                 self._delete_old(step)
         except Exception as error:
             with contextlib.suppress(Exception):
-                self._tidy()
+                self._shelf.tidy()
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"{self.path / str(step)} cannot be written: {reason(error)}") from None
@@ -220,14 +199,14 @@ class Store:
             return
         if not is_bucket(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        self._tidy()
+        self._shelf.tidy()
         is_good = False
-        for number, folder in reversed(self._folders().items()):
+        for number, folder in reversed(self._shelf.folders().items()):
             try:  # down to the newest that is good, as `load` does: a damaged one must not push it out
                 self._scores[number] = (read_header(folder) if is_good else read(folder)[0])["score"]
                 is_good = True
             except Damaged:
-                self._set_aside(folder)
+                self._shelf.set_aside(folder)
         alone = by_itself(ocp)
         options = {"composite_options": ocp.CompositeOptions(**alone)} if alone else {}
         self._writer = ocp.Checkpointer(ocp.CompositeCheckpointHandler(**options), **alone)
@@ -239,7 +218,7 @@ class Store:
         self._writer.save(
             absolute(self.path / name), state, custom_metadata={KEY: text, "digest": digest(text.encode())}
         )
-        remove(self.path / f"{REPLACED}{name}", COMMITTED)
+        self._shelf.drop_replaced(header["step"])
 
     def _holds(self, header: dict[str, Any]) -> bool:
         """Whether the same is there already; what is not the same is moved out of the way."""
@@ -249,38 +228,14 @@ class Store:
         try:
             if read(folder)[0] == header:
                 return True
-            move(folder, self.path / f"{REPLACED}{folder.name}", COMMITTED)
+            self._shelf.make_way(folder)
         except Damaged:
-            self._set_aside(folder)
+            self._shelf.set_aside(folder)
         return False
-
-    def _set_aside(self, folder: Path) -> None:
-        places = (self.path / f"damaged-{folder.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
-        if folder.exists():
-            move(folder, next(one for one in places if not one.exists()), COMMITTED)
 
     def _delete_old(self, newest: int) -> None:
         ranked = sorted((score, step) for step, score in self._scores.items() if score is not None)
         last = sorted(self._scores)[-(self._keep_last or len(self._scores)) :]
         for step in set(self._scores) - {newest, *last, *(step for _, step in ranked[: self._keep_best])}:
-            folder = trash = self.path / str(step)
-            if not is_bucket(folder):
-                trash = self.path / f"{TRASH}{step}"  # half deleted, it is not in sight
-                if folder.exists():
-                    move(folder, trash, COMMITTED)
             del self._scores[step]
-            remove(trash, COMMITTED)
-
-    def _tidy(self) -> None:
-        """Clears away what a writer that was killed, or failed, has left."""
-        found = set(self._folders().values())
-        for one in found:
-            if one.name.startswith(REPLACED):
-                remove(self.path / one.name.removeprefix(REPLACED), COMMITTED)
-                move(one, self.path / one.name.removeprefix(REPLACED), COMMITTED)
-        if is_bucket(self.path):
-            found = {*self._named("")} - {*self._folders().values()}
-        for one in children(self.path):
-            is_part = one.name.startswith((REPLACED, TRASH)) or ".orbax-checkpoint-tmp" in one.name
-            if is_part or (one in found and not is_committed(one)):
-                remove(one, COMMITTED)
+            self._shelf.delete(step)

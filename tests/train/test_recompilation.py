@@ -10,7 +10,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import dlcore as dl
-from dlcore.train import _program, _setup, cache_folder
+from dlcore.train import _program, _trace, cache_folder
 from dlcore.train._cache import compile_cache
 from tests.compiles import counting
 
@@ -127,7 +127,7 @@ def test_another_process_finds_the_programs(data, own_cache):
 def forget_everything():
     """Leaves this process with no programs of `fit`, as a new one has."""
     _program.program.cache_clear()
-    _setup._trace.cache_clear()
+    _trace.trace.cache_clear()
 
 
 def test_the_settings_of_jax_are_as_they_were_after_fit(data, own_cache):
