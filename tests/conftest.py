@@ -31,6 +31,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("dlcore")
 
 _LAYER_TESTS = Path(__file__).parent / "layers"
+_LONGEST = ("test_notebooks.py", "test_processes.py")  # first, or one worker would be alone with them at the end
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make all but a few cases of a test that is marked `few` slow: those that stay lie evenly among them."""
+    """Make all but a few cases of a test that is marked `few` slow, evenly among them; put the longest tests first."""
     families: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
@@ -56,6 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for number, item in enumerate(cases):
             if number not in kept:
                 item.add_marker("slow")
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 @pytest.fixture(autouse=True)
