@@ -123,13 +123,19 @@ class Run:
         )
 
     def resume(
-        self, *, epochs: float | None = None, steps: int | None = None, progress: bool | str | None = None
+        self,
+        *,
+        epochs: float | None = None,
+        steps: int | None = None,
+        prefetch: int = 2,
+        progress: bool | str | None = None,
     ) -> "Run":
         """Trains on, as if the run had not stopped.
 
         Args:
           epochs: how many in all, from the start; as many as the run was meant to have unless given.
           steps: the same in updates.
+          prefetch: as in `fit`.
           progress: as in `fit`.
 
         Returns:
@@ -140,7 +146,7 @@ class Run:
         """
         changes = {"epochs": epochs, "steps": steps} if epochs is not None or steps is not None else {}
         arguments = joined(self.arguments, self.lanes) | changes
-        run = self.again(arguments, self.snapshot, out=self.folder, progress=progress, further=True)
+        run = self.again(arguments, self.snapshot, out=self.folder, prefetch=prefetch, progress=progress, further=True)
         return replace(run, first_look=self.first_look)
 
     def fork(
@@ -148,6 +154,7 @@ class Run:
         step: int | None = None,
         *,
         out: str | Path | None = None,
+        prefetch: int = 2,
         progress: bool | str | None = None,
         **changes: Any,
     ) -> "Run":
@@ -156,6 +163,7 @@ class Run:
         Args:
           step: the checkpoint, one of those in the run's folder; where the run has ended unless given.
           out: a folder for the new run.
+          prefetch: as in `fit`.
           progress: as in `fit`.
           **changes: arguments of `fit` (`epochs=40`, `optimizer=...`), and hyperparameters (`learning_rate=1e-4`).
 
@@ -168,7 +176,7 @@ class Run:
         """
         snapshot = self.snapshot if step is None else self._stored(step)
         arguments, start = forked(joined(self.arguments, self.lanes), snapshot, changes)
-        run = self.again(arguments, start, out=out, progress=progress)
+        run = self.again(arguments, start, out=out, prefetch=prefetch, progress=progress)
         return replace(run, parent=self, forked_at=snapshot.step, first_look=self.first_look)
 
     def plot_difference(self, name: str = "loss") -> Any:

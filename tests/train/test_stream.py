@@ -177,17 +177,22 @@ def test_the_thread_reads_under_the_settings_of_the_one_that_trains():
     assert seen == {(True, jax.devices()[0])}
 
 
-def test_an_iterator_that_belongs_to_its_thread_is_read_there():
-    def rows():
-        with sqlite3.connect(":memory:") as connection:
-            connection.execute("create table numbers (x real)")
-            connection.executemany("insert into numbers values (?)", [(float(n),) for n in range(4 * 40)])
-            cursor = connection.execute("select x from numbers")
-            while found := cursor.fetchmany(4):
-                yield np.array(found, np.float32), np.array(found, np.float32)
-        connection.close()
+def rows_of_one_thread():
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("create table numbers (x real)")
+        connection.executemany("insert into numbers values (?)", [(float(n),) for n in range(4 * 40)])
+        cursor = connection.execute("select x from numbers")
+        while found := cursor.fetchmany(4):
+            yield np.array(found, np.float32), np.array(found, np.float32)
+    connection.close()
 
-    assert fit(rows(), prefetch=0).final.step == 40
+
+def test_an_iterator_that_belongs_to_its_thread_is_read_there():
+    assert fit(rows_of_one_thread(), prefetch=0).final.step == 40
+    run = fit(rows_of_one_thread(), steps=10, prefetch=0).resume(steps=20, prefetch=0)
+    assert run.final.step == 20 and run.fork(steps=40, prefetch=0).final.step == 40
+    with pytest.raises(sqlite3.ProgrammingError, match="thread"):
+        fit(rows_of_one_thread(), steps=10, prefetch=0).resume(steps=40)
 
 
 @pytest.mark.parametrize("prefetch", [-1, 1.5, True, "two", None])
