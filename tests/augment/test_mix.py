@@ -52,6 +52,7 @@ def test_the_share_of_mixup_has_the_beta_distribution(alpha):
     assert stats.kstest(shares, stats.beta(alpha, alpha).cdf).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_the_partners_are_a_permutation():
     x = a.cutmix(1e-3, classes=COUNT)(KEY, BATCH)  # shares near 0 or 1: whole images
     kept = a.mixup(1e6, classes=COUNT)(KEY, BATCH)["y"]  # all shares are a half

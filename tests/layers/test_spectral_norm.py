@@ -76,6 +76,7 @@ def test_the_kernel_has_norm_one_from_the_start():
     np.testing.assert_array_equal(params["kernel"], kernel)
 
 
+@pytest.mark.slow
 def test_params_are_those_of_the_layer_alone_and_its_state_is_kept_below():
     plain = serial(dense(4), layers.batch_norm(), dropout(0.5), head=dense(2))
     params, state = spectral_norm(plain).init(KEY, X)

@@ -62,7 +62,7 @@ def take(accumulate, batch, optimizer=None, objective=OBJECTIVE, carry=None):
 # --- the same update -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [optim.adam(0.01), CLIPPED], ids=["adam", "clipped"])
 def test_many_steps_in_parts_are_as_many_steps_of_whole_batches(optimizer):
     def run(accumulate):

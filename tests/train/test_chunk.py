@@ -261,7 +261,7 @@ def test_lanes_side_by_side_agree_with_lone_runs(guarded):
         np.testing.assert_allclose(after.params["kernel"][lane], lone.params["kernel"], atol=1e-5)
 
 
-@pytest.mark.few(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["loop", "vmap"])
 def test_a_lane_that_stops_stops_no_other(guarded, kind):
     after, log = over(kind, [start(0), start(1)], [5, 9], guarded, poisoned(7))

@@ -75,6 +75,7 @@ def test_fit_is_a_loop_written_by_hand(model, data):
     np.testing.assert_allclose(run.metrics["loss"], values, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_longer_than_a_chunk_is_a_loop_written_by_hand(model, data):
     whole = (data.train["x"], data.train["y"])  # without validation, so that chunks are as long as they can be
     run = fit(model, whole, optimizer=ADAM, steps=300)
@@ -256,6 +257,7 @@ def test_loss_and_metrics_are_logged_at_every_step_and_the_norms_at_the_end_of_c
 # --- 64 bits -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fit_works_where_jax_runs_in_64_bits(data):
     # Without dropout, which would draw other numbers in 64 bits.
     plain = fit(SOFTMAX, data, optimizer=ADAM, steps=6)

@@ -50,7 +50,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "remat"), [("sgd", None), ("momentum", 5), ("adam", None), ("adamw", 5)])
 def test_the_hypergradient_agrees_with_finite_differences(clouds, name, remat):
     optimizer, hparams = OPTIMIZERS[name]

@@ -110,6 +110,7 @@ def test_the_step_makes_the_optimizers_update():
     assert after.step == 1 and set(measured) == {"loss", "accuracy", "gradient"}
 
 
+@pytest.mark.slow
 def test_the_step_draws_from_key_and_step_number():
     model = layers.serial(drop=layers.dropout(0.5), out=layers.dense(1))
     batch = {"x": np.ones((4, 6), np.float32), "y": np.zeros((4, 1), np.float32)}

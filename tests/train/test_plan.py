@@ -65,6 +65,7 @@ def test_devices_share_a_batch_and_add_up_their_gradients(tmp_path, monkeypatch,
         dl.plan(MODEL, dl.data.iris(), on="cpu", mesh={"data": 4}, batch_size=64)
 
 
+@pytest.mark.slow
 def test_sources_iterators_and_functions_of_hyperparameters_have_plans():
     x, y = np.ones((8, 4), np.float32), np.zeros(8, np.int32)
     build = lambda hp: dl.models.mlp((8,), classes=3, dropout=hp["rate"])

@@ -88,7 +88,8 @@ def test_products_are_of_the_policy_and_what_is_carried_is_float32(model, data, 
     assert floating == {"float32"} and jax.tree.structure(after) == jax.tree.structure(carry)
 
 
-@pytest.mark.parametrize("policy", ["bf16", pytest.param("fp16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["bf16", "fp16"])
 def test_digits_are_learnt_as_in_float32(policy):
     options: dict[str, Any] = {"epochs": 12, "batch_size": 64, "progress": False}
     full, half = (

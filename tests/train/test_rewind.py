@@ -264,7 +264,7 @@ def test_a_lane_that_fails_is_alone(objective, at):
     np.testing.assert_array_equal(np.isnan(run.metrics["loss"]), np.arange(TOTAL) >= np.array([[TOTAL], [at], [TOTAL]]))
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [(3, 5, 3), (7, 8, NEVER), (8, 0, 7), (2, 13, 19), (13, 13, 13)])
 def test_lanes_fail_each_in_its_own_place(at):
     run = fit(source_of(*at), objective=gradient_is_nan, seeds=3)
@@ -278,7 +278,7 @@ def test_lanes_fail_each_in_its_own_place(at):
     assert_finite(run.final)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 7, 8, 13])
 def test_a_lane_that_fails_side_by_side_with_others_is_alone(at):
     run = fit(source_of(NEVER, at), objective=gradient_is_nan, seeds=3, lanes="vmap")
@@ -330,7 +330,7 @@ def test_patience_takes_the_best_weights_from_before_the_step(model, data, at):
     assert_finite(run.final)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("patience", [None, 9])
 def test_lanes_with_validation_fail_as_they_do_alone(data, patience):
     """The rate goes through the roof in all lanes, and what is too much for one depends on its batches."""
