@@ -77,7 +77,8 @@ def gru_step(
     of_gates, of_new = _gates_and_new(recurrent_kernel)
     if recurrent_bias is not None:
         (gates, from_x), (own_gates, own_new) = _gates_and_new(x), _gates_and_new(recurrent_bias)
-        return _step((gates + own_gates + h @ of_gates, own_new + h @ of_new, from_x), (h,))[0][0]
+        of_r, of_z = jnp.split(gates + own_gates + h @ of_gates, 2, -1)
+        return _step((of_r, of_z, own_new + h @ of_new, from_x), (h,))[0][0]
     gates, from_x = _gates_and_new(x)
     r, z = jnp.split(sigmoid(gates + h @ of_gates), 2, -1)
     n = jnp.tanh(from_x + (r * h) @ of_new)
@@ -88,29 +89,28 @@ def _gates_and_new(x: jax.Array) -> list[jax.Array]:
     return jnp.split(x, [x.shape[-1] // 3 * 2], -1)
 
 
-# With the reset after the product a step is elementwise in (r and z, what n has of h, what n has of x). Apart, because
+# With the reset after the product a step is elementwise in (r, z, what n has of h, what n has of x). All apart, because
 # XLA on CPU vectorises no tanh of a slice.
 
 
 def _parts(kernel: Any, recurrent_kernel: Any, bias: Any, recurrent_bias: Any) -> tuple[Weights, ...]:
-    split = map(_gates_and_new, (kernel, recurrent_kernel, bias, recurrent_bias))
-    (x_gates, x_new), (h_gates, h_new), (gates, new), (own_gates, own_new) = split
-    return Weights(x_gates, h_gates, gates + own_gates), Weights(None, h_new, own_new), Weights(x_new, None, new)
+    split = (jnp.split(one, 3, -1) for one in (kernel, recurrent_kernel, bias, recurrent_bias))
+    (x_r, x_z, x_new), (h_r, h_z, h_new), (r, z, new), (own_r, own_z, own_new) = split
+    gates = Weights(x_r, h_r, r + own_r), Weights(x_z, h_z, z + own_z)
+    return *gates, Weights(None, h_new, own_new), Weights(x_new, None, new)
 
 
 def _step(parts: tuple[jax.Array, ...], carry: tuple[jax.Array]) -> tuple[tuple[jax.Array], Any]:
-    (gates, from_h, from_x), (h,) = parts, carry
-    r, z = jnp.split(sigmoid(gates), 2, -1)
+    (of_r, of_z, from_h, from_x), (h,) = parts, carry
+    r, z = sigmoid(of_r), sigmoid(of_z)
     n = jnp.tanh(from_x + r * from_h)
     of_n = (1 - z) * (1 - n * n)
-    of_gates = jnp.concatenate([of_n * from_h * r * (1 - r), (h - n) * z * (1 - z)], -1)
-    return (n + z * (h - n),), (of_gates, of_n * r, of_n, z)
+    return (n + z * (h - n),), (of_n * from_h * r * (1 - r), (h - n) * z * (1 - z), of_n * r, of_n, z)
 
 
 def _tangent(slopes: Any, parts_dot: tuple[jax.Array, ...], carry_dot: Any) -> Any:
     *of_parts, z = slopes
-    gates, from_h, from_x = (slope * part for slope, part in zip(of_parts, parts_dot, strict=True))
-    return (sum(jnp.split(gates, 2, -1)) + from_h + from_x + z * carry_dot[0],)
+    return (sum(slope * part for slope, part in zip(of_parts, parts_dot, strict=True)) + z * carry_dot[0],)
 
 
 _CELL = Cell(_step, _tangent)

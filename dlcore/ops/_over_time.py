@@ -33,7 +33,7 @@ class Weights(NamedTuple):
 class Cell(NamedTuple):
     """What is elementwise in a recurrence, and its derivative."""
 
-    step: Callable[..., Any]  # (z, carry) -> (carry, slopes): what `tangent` needs
+    step: Callable[..., Any]  # (z, carry) -> (carry, slopes): what `tangent` needs, first of all as much as z has
     tangent: Callable[..., Any]  # (slopes, tangent of z, tangent of the carry) -> tangent of the new carry
 
 
@@ -42,8 +42,13 @@ def run(
     cell: Cell, reverse: bool, x: jax.Array, weights: tuple[Weights, ...], carry: Carry, valid: Any
 ) -> tuple[Carry, jax.Array]:
     """Runs a cell over the first axis of x (T, B, ..., inputs); returns the last carry, and h after each step."""
-    last, (h, _) = _loop(cell, reverse, x, weights, carry, valid)
-    return last, h
+
+    def step(carry: Any, now: Any) -> Any:
+        z, valid = now
+        after, _ = _advance(cell, z, weights, carry, valid)
+        return after, after[0]
+
+    return lax.scan(step, carry, (_of_inputs(x, weights), valid), reverse=reverse)
 
 
 @functools.partial(run.defjvp, symbolic_zeros=True)
@@ -51,7 +56,7 @@ def _run_jvp(cell: Cell, reverse: bool, primals: Any, tangents: Any) -> Any:
     # The transpose of this is backpropagation through time.
     x, weights, carry, valid = primals
     x_dot, weights_dot, carry_dot = tangents[0], *map(_instantiate, tangents[1:3])
-    last, (h, slopes) = _loop(cell, reverse, x, weights, carry, valid)
+    last, h, slopes = _with_slopes(cell, reverse, x, weights, carry, valid)
     before = _before(h, carry[0], reverse)
     z_dot = tuple(_tangent(x, x_dot, before, *pair) for pair in zip(weights, weights_dot, strict=True))
 
@@ -118,20 +123,36 @@ def _add(z: Any, h: jax.Array, weights: tuple[Weights, ...]) -> Any:
     return tuple(part if own.recurrent is None else part + h @ own.recurrent for part, own in pairs)
 
 
-def _loop(cell: Cell, reverse: bool, x: jax.Array, weights: tuple[Weights, ...], carry: Carry, valid: Any) -> Any:
+def _of_inputs(x: jax.Array, weights: tuple[Weights, ...]) -> list[jax.Array | None]:
+    """What the inputs have in the parts of z, at all steps; None is zero."""
+    return [None if own.kernel is None else linear(x, own.kernel) for own in weights]
+
+
+def _advance(cell: Cell, z: Any, weights: tuple[Weights, ...], carry: Carry, valid: Any) -> tuple[Carry, Any]:
+    """One step, from what the inputs have in z: the new carry, and the slopes."""
+    zeros = lambda own: jnp.zeros((*carry[0].shape[:-1], *own.bias.shape), carry[0].dtype)
+    z = [zeros(own) if part is None else part for part, own in zip(z, weights, strict=True)]
+    # The bias is added here, where it is one with what follows, and not in a pass of its own over all steps.
+    z = tuple(part + own.bias for part, own in zip(_add(z, carry[0], weights), weights, strict=True))
+    after, slopes = cell.step(z, carry)
+    return _keep_where(valid, after, carry), slopes
+
+
+def _with_slopes(cell: Cell, reverse: bool, x: jax.Array, weights: Any, carry: Carry, valid: Any) -> Any:
     """The last carry, and for each step h after it and the slopes."""
 
-    def step(carry: Any, now: Any) -> Any:
-        z, valid = now
-        # The bias is added here, where it is one with what follows, and not in a pass of its own over all steps.
-        z = tuple(part + own.bias for part, own in zip(_add(z, carry[0], weights), weights, strict=True))
-        after, slopes = cell.step(z, carry)
-        after = _keep_where(valid, after, carry)
-        return after, (after[0], slopes)
+    def step(state: Any, now: Any) -> Any:
+        (carry, z), (at, valid) = state, now
+        here = [None if part is None else lax.dynamic_index_in_dim(part, at, keepdims=False) for part in z]
+        after, slopes = _advance(cell, here, weights, carry, valid)
+        # A slope takes the place of what it is made of: memory of its own would first be filled with zeros.
+        pairs, others = list(zip(z, slopes, strict=False)), slopes[len(z) :]
+        z = [None if part is None else lax.dynamic_update_index_in_dim(part, one, at, 0) for part, one in pairs]
+        return (after, z), (after[0], [one if part is None else None for part, one in pairs], others)
 
-    zeros = lambda own: jnp.zeros((*x.shape[:-1], *own.bias.shape), x.dtype)
-    z = tuple(zeros(own) if own.kernel is None else linear(x, own.kernel) for own in weights)
-    return lax.scan(step, carry, (z, valid), reverse=reverse)
+    start = carry, _of_inputs(x, weights)
+    (last, z), (h, rest, others) = lax.scan(step, start, (jnp.arange(len(x)), valid), reverse=reverse)
+    return last, h, (*(a if b is None else b for a, b in zip(z, rest, strict=True)), *others)
 
 
 def _keep_where(valid: Any, new: Any, old: Any) -> Any:

@@ -64,6 +64,6 @@ def rnn(
 def _cell(activation: Callable[..., Any]) -> Cell:
     def step(z: Any, carry: Any) -> Any:
         h, slope = jax.jvp(activation, z, (jnp.ones_like(z[0]),))
-        return (h,), slope
+        return (h,), (slope,)
 
-    return Cell(step, lambda slope, z_dot, carry_dot: (slope * z_dot[0],))
+    return Cell(step, lambda slopes, z_dot, carry_dot: (slopes[0] * z_dot[0],))

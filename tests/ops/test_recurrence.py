@@ -125,10 +125,10 @@ def test_the_kernels_gradient_is_not_summed_up_in_the_loop() -> None:
     weights, carry = arguments("lstm")
     program = jax.make_jaxpr(jax.grad(lambda weights: number(ops.lstm(**weights, carry=carry))))(weights)
     loops = [equation for equation in program.jaxpr.eqns if equation.primitive.name == "scan"]
-    assert loops
-    for loop in loops:
-        first, carried = loop.params["num_consts"], loop.params["num_carry"]
-        assert all(atom.aval.shape == (B, H) for atom in loop.invars[first : first + carried])
+    # The way there carries h, c and the four gates at all steps, which take the places of the inputs' products.
+    for loop, carried in zip(loops, ({(B, H), (T, B, H)}, {(B, H)}), strict=True):
+        first = loop.params["num_consts"]
+        assert {atom.aval.shape for atom in loop.invars[first : first + loop.params["num_carry"]]} == carried
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
