@@ -146,13 +146,15 @@ def _with_slopes(cell: Cell, reverse: bool, x: jax.Array, weights: Any, carry: C
         here = [None if part is None else lax.dynamic_index_in_dim(part, at, keepdims=False) for part in z]
         after, slopes = _advance(cell, here, weights, carry, valid)
         # A slope takes the place of what it is made of: memory of its own would first be filled with zeros.
-        pairs, others = list(zip(z, slopes, strict=False)), slopes[len(z) :]
-        z = [None if part is None else lax.dynamic_update_index_in_dim(part, one, at, 0) for part, one in pairs]
-        return (after, z), (after[0], [one if part is None else None for part, one in pairs], others)
+        rest = list(slopes)
+        for number, (part, slope) in enumerate(zip(z, slopes, strict=False)):
+            if part is not None and part.dtype == slope.dtype:
+                z[number], rest[number] = lax.dynamic_update_index_in_dim(part, slope, at, 0), None
+        return (after, z), (after[0], rest)
 
     start = carry, _of_inputs(x, weights)
-    (last, z), (h, rest, others) = lax.scan(step, start, (jnp.arange(len(x)), valid), reverse=reverse)
-    return last, h, (*(a if b is None else b for a, b in zip(z, rest, strict=True)), *others)
+    (last, z), (h, rest) = lax.scan(step, start, (jnp.arange(len(x)), valid), reverse=reverse)
+    return last, h, (*(a if b is None else b for a, b in zip(z, rest, strict=False)), *rest[len(z) :])
 
 
 def _keep_where(valid: Any, new: Any, old: Any) -> Any:

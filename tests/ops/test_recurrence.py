@@ -155,3 +155,14 @@ def test_lengths_outside_the_sequence_are_refused() -> None:
         ops.length_mask(jnp.array([1.0]), 3)
     with pytest.raises(ValueError, match="steps must be at least 0, got -1"):
         ops.length_mask(jnp.array([1]), -1)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_a_wide_carry_over_half_precision_has_the_gradient_of_a_plain_scan(name: str) -> None:
+    weights, carry = arguments(name)
+    weights = {key: value.astype("bfloat16") for key, value in weights.items()}
+    assert carry[0].dtype == "float32"
+    found, expected = (jax.grad(lambda named, f=f: number(f(named, carry)))(weights) for f in both(name))
+    for one, (key, other) in zip(found.values(), expected.items(), strict=True):
+        assert one.dtype == "bfloat16", key
+        np.testing.assert_allclose(one.astype("float32"), other.astype("float32"), rtol=0.03, atol=0.03, err_msg=key)
